@@ -1,0 +1,26 @@
+//! What can go wrong, one variant per cause.
+
+use crate::frame::FrameError;
+use crate::model::ModelError;
+use crate::photo::PhotoError;
+
+/// The result of every fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed. The message names the value that was wrong and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The pixels handed over do not form the frame that was described.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// An image file could not be read.
+    #[error(transparent)]
+    Photo(#[from] PhotoError),
+    /// A model file is not what it says it is.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// tract failed on a network that passed every check: a defect worth reporting.
+    #[error("the network failed to run: {0}")]
+    Run(String),
+}

@@ -1,0 +1,9 @@
+//! Facial expression recognition that knows when it does not know.
+
+pub mod error;
+pub mod face;
+pub mod frame;
+pub mod model;
+pub mod photo;
+
+pub use error::{Error, Result};
