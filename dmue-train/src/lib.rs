@@ -1,1 +1,14 @@
-//! .
+//! Trains DMUE (She et al., CVPR 2021) and exports its target branch for `dmue-edge`.
+//!
+//! Reading order: `config` (what a run depends on), `data` (faces to batches), `model` (stem,
+//! branches, uncertainty), `losses` (method.md's terms), `train` (the loop), `export`, `eval`.
+
+pub mod config;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod losses;
+pub mod model;
+pub mod train;
+
+pub use error::{Error, Result};

@@ -1,0 +1,238 @@
+//! The settings of a run: TOML, unknown keys refused, saved beside the weights.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Everything that a run depends on besides its data.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Seeds weights, sampling, augmentation and dropout.
+    pub seed: u64,
+    /// Passes over as many images as the training set has.
+    pub epochs: usize,
+    /// N, images per step; at least 2 of each class.
+    pub batch: usize,
+    /// Which images, and how often.
+    pub data: Data,
+    /// Which network.
+    pub model: Model,
+    /// The weights of method.md.
+    pub method: Method,
+    /// How the weights move.
+    pub optimiser: Optimiser,
+    /// How images are varied in training.
+    pub augment: Augment,
+}
+
+/// Which images, and how often.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// p in count^-p, the weight of an image in sampling: 0 natural, 1 balanced (method.md 4c).
+    pub class_exponent: f64,
+    /// Share of the training images kept out of training, on which the score head is fitted.
+    pub held_out: f64,
+}
+
+/// Which network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// A name that `model::spec` knows.
+    pub backbone: String,
+    /// Input channels: 1 gray, 3 RGB.
+    pub channels: i64,
+    /// Side of the input in pixels.
+    pub size: i64,
+    /// Share of feature values dropped before the neck.
+    pub dropout: f64,
+    /// n0, the weight in frames of a class mean in the sliding window (method.md section 7).
+    pub prior_weight: f64,
+}
+
+/// The weights of method.md, sections 2 and 5.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// Weight of L_soft.
+    pub omega: f64,
+    /// Weight of L_sp.
+    pub gamma: f64,
+    /// The epoch at which the ramps turn.
+    pub beta: f64,
+    /// T, flattens the mined distribution where above 1.
+    pub temperature: f64,
+}
+
+/// The rule by which gradients move the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rule {
+    /// Adam with decoupled weight decay.
+    Adamw,
+    /// SGD with Nesterov momentum 0.9 and coupled weight decay.
+    Sgd,
+}
+
+/// How the weights move: warm-up, then a half cosine to zero.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimiser {
+    /// The update rule.
+    pub rule: Rule,
+    /// Peak rate of stem and branches.
+    pub body_rate: f64,
+    /// Peak rate of heads, neck and uncertainty module.
+    pub head_rate: f64,
+    /// On convolution and head weights only.
+    pub weight_decay: f64,
+    /// Epochs of linear warm-up.
+    pub warmup: f64,
+}
+
+/// How images are varied in training; 0 switches a variation off.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// Degrees, drawn from +-.
+    pub rotation: f64,
+    /// Scale drawn log-uniformly from 1/(1+s)..(1+s).
+    pub scale: f64,
+    /// Share of the side, drawn from +- in both directions.
+    pub shift: f64,
+    /// Probability of a mirror image.
+    pub flip: f64,
+    /// Contrast factor drawn from 1 +- c.
+    pub contrast: f64,
+    /// Brightness drawn from +- b on 0..1.
+    pub brightness: f64,
+    /// Probability of erasing a rectangle of 0.02 to `erase_area` of the image.
+    pub erase: f64,
+    /// Largest share of the image that is erased.
+    pub erase_area: f64,
+    /// Probability of Gaussian noise of variance 30 on 0..255.
+    pub noise: f64,
+}
+
+impl Config {
+    /// The settings that ship for a `--model` name.
+    ///
+    /// # Errors
+    /// An unknown name; the message lists the known ones.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "edge" => Self::parse(include_str!("../configs/edge.toml"), "configs/edge.toml"),
+            "tiny" => Self::parse(include_str!("../configs/tiny.toml"), "configs/tiny.toml"),
+            _ => Err(Error::Config(format!(
+                "--model {name} is not known; known are edge and tiny, or give --config FILE"
+            ))),
+        }
+    }
+
+    /// Reads and checks a TOML file.
+    ///
+    /// # Errors
+    /// An unreadable file, an unknown or missing key, a value out of range.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    fn parse(text: &str, name: &str) -> Result<Self> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| Error::Config(format!("{name}: {error}")))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// As TOML, for the copy beside the weights.
+    ///
+    /// # Errors
+    /// None that values of this type can cause.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).map_err(|error| Error::Config(error.to_string()))
+    }
+
+    /// Refuses values out of range, naming key, value and range.
+    ///
+    /// # Errors
+    /// The first value out of range.
+    pub fn check(&self) -> Result<()> {
+        within("epochs", self.epochs as f64, 1., 100_000.)?;
+        within("batch", self.batch as f64, 4., 65_536.)?;
+        within("data.class_exponent", self.data.class_exponent, 0., 1.)?;
+        within("data.held_out", self.data.held_out, 0.01, 0.9)?;
+        within("model.size", self.model.size as f64, 8., 1024.)?;
+        if ![1, 3].contains(&self.model.channels) {
+            let channels = self.model.channels;
+            return Err(Error::Config(format!("model.channels = {channels}: must be 1 or 3")));
+        }
+        within("model.dropout", self.model.dropout, 0., 0.95)?;
+        within("model.prior_weight", self.model.prior_weight, 1e-3, 1e6)?;
+        within("method.omega", self.method.omega, 0., 1e6)?;
+        within("method.gamma", self.method.gamma, 0., 1e6)?;
+        within("method.beta", self.method.beta, 1e-3, 1e5)?;
+        within("method.temperature", self.method.temperature, 1e-2, 100.)?;
+        self.optimiser.check()?;
+        self.augment.check()
+    }
+}
+
+impl Optimiser {
+    fn check(&self) -> Result<()> {
+        within("optimiser.body_rate", self.body_rate, 0., 10.)?;
+        within("optimiser.head_rate", self.head_rate, 0., 10.)?;
+        within("optimiser.weight_decay", self.weight_decay, 0., 1.)?;
+        within("optimiser.warmup", self.warmup, 0., 1e5)
+    }
+}
+
+impl Augment {
+    fn check(&self) -> Result<()> {
+        within("augment.rotation", self.rotation, 0., 180.)?;
+        within("augment.scale", self.scale, 0., 4.)?;
+        within("augment.shift", self.shift, 0., 1.)?;
+        within("augment.flip", self.flip, 0., 1.)?;
+        within("augment.contrast", self.contrast, 0., 1.)?;
+        within("augment.brightness", self.brightness, 0., 1.)?;
+        within("augment.erase", self.erase, 0., 1.)?;
+        within("augment.erase_area", self.erase_area, 0.02, 0.9)?;
+        within("augment.noise", self.noise, 0., 1.)
+    }
+}
+
+fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::Config(format!("{key} = {value}: must be within {low}..={high}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_configs_are_valid_and_survive_a_round_trip() {
+        for name in ["edge", "tiny"] {
+            let config = Config::named(name).unwrap();
+            let again = Config::parse(&config.to_toml().unwrap(), "again").unwrap();
+            assert_eq!(config.to_toml().unwrap(), again.to_toml().unwrap());
+        }
+    }
+
+    #[test]
+    fn unknown_keys_and_values_out_of_range_are_named() {
+        let text = include_str!("../configs/tiny.toml");
+        let unknown = Config::parse(&format!("colour = 1\n{text}"), "x").unwrap_err().to_string();
+        assert!(unknown.contains("colour"), "{unknown}");
+        let mut config = Config::named("tiny").unwrap();
+        config.method.temperature = f64::NAN;
+        let nan = config.check().unwrap_err().to_string();
+        assert!(nan.contains("method.temperature = NaN"), "{nan}");
+    }
+}

@@ -1,0 +1,157 @@
+//! Images and labels in memory, as tensors.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use super::sample::{Collector, CropSpec, Sample};
+use super::{folder, list, pack};
+use crate::error::{Error, Result};
+
+/// What a reader found, before it is checked.
+#[derive(Debug)]
+pub struct Source {
+    /// Class names in label order.
+    pub classes: Vec<String>,
+    /// The labelled faces.
+    pub samples: Vec<Sample>,
+    /// What was left out, in words.
+    pub summary: String,
+}
+
+/// Images [n,ch,S,S] as bytes and their labels, in memory.
+#[derive(Debug)]
+pub struct Dataset {
+    /// Class names in label order.
+    pub classes: Vec<String>,
+    /// u8 [n, ch, S, S]
+    pub images: Tensor,
+    /// Label of each image.
+    pub labels: Vec<usize>,
+}
+
+impl Source {
+    /// Opens a `.parquet` pack, a `.csv` list or a folder of class folders.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or hold no labelled face.
+    pub fn open(path: &Path, spec: CropSpec, skip_bad: bool) -> Result<Self> {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let source = match extension {
+            _ if path.is_dir() => folder::read(path, spec, skip_bad),
+            Some("parquet") => pack::read(path, spec, skip_bad),
+            Some("csv") => list::read(path, spec, skip_bad),
+            _ if !path.exists() => Err(Error::Data {
+                file: path.into(),
+                reason: "there is no such file or folder".into(),
+            }),
+            _ => Err(Error::Data {
+                file: path.into(),
+                reason: "must be a .parquet pack, a .csv list or a folder of class folders".into(),
+            }),
+        }?;
+        if source.samples.is_empty() {
+            let reason = format!("no labelled face ({})", source.summary);
+            return Err(Error::Data { file: path.into(), reason });
+        }
+        Ok(source)
+    }
+
+    /// What a reader collected.
+    pub fn collected(path: &Path, classes: Vec<String>, collector: Collector<'_>) -> Self {
+        let summary = format!(
+            "{}: {} faces of {} classes, {} without a majority and {} bad rows left out",
+            path.display(),
+            collector.samples.len(),
+            classes.len(),
+            collector.undecided,
+            collector.bad
+        );
+        Self { classes, samples: collector.samples, summary }
+    }
+
+    /// Leaves out images whose pixels stand earlier in this set; returns how many.
+    pub fn drop_duplicates(&mut self) -> usize {
+        let mut seen = HashSet::new();
+        self.retain(|sample| seen.insert(sample.crop.pixels.clone()))
+    }
+
+    /// Leaves out images whose pixels stand in `others`; returns how many.
+    pub fn drop_known(&mut self, others: &[Sample]) -> usize {
+        let known: HashSet<&[u8]> =
+            others.iter().map(|sample| sample.crop.pixels.as_slice()).collect();
+        self.retain(|sample| !known.contains(sample.crop.pixels.as_slice()))
+    }
+
+    fn retain(&mut self, keep: impl FnMut(&Sample) -> bool) -> usize {
+        let before = self.samples.len();
+        self.samples.retain(keep);
+        before - self.samples.len()
+    }
+
+    /// Splits off `share` of the images by a hash of their pixels and the seed, so that the same
+    /// image falls on the same side whatever else is in the set. Returns (kept, held out).
+    pub fn hold_out(self, share: f64, seed: u64) -> (Self, Self) {
+        let held = |sample: &Sample| {
+            let mut hasher = DefaultHasher::new();
+            (seed, &sample.crop.pixels).hash(&mut hasher);
+            (hasher.finish() as f64) < share * u64::MAX as f64
+        };
+        let (out, kept) = self.samples.into_iter().partition(held);
+        let part = |samples| Self {
+            classes: self.classes.clone(),
+            samples,
+            summary: self.summary.clone(),
+        };
+        (part(kept), part(out))
+    }
+}
+
+impl Dataset {
+    /// Copies the pixels into one tensor.
+    ///
+    /// # Errors
+    /// An empty set.
+    pub fn new(source: &Source) -> Result<Self> {
+        let Some(first) = source.samples.first() else {
+            return Err(Error::Config(format!("no face is left of {}", source.summary)));
+        };
+        let (size, channels) = (i64::from(first.crop.size), i64::from(first.crop.channels));
+        let bytes: Vec<u8> =
+            source.samples.iter().flat_map(|sample| sample.crop.pixels.iter().copied()).collect();
+        let images = Tensor::from_slice(&bytes)
+            .view([-1, size, size, channels])
+            .permute([0, 3, 1, 2])
+            .contiguous();
+        let labels = source.samples.iter().map(|sample| sample.label).collect();
+        Ok(Self { classes: source.classes.clone(), images, labels })
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is none; never, as built.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Images per class.
+    pub fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        self.labels.iter().for_each(|&label| counts[label] += 1);
+        counts
+    }
+
+    /// The images of `indices` as 0..1 floats [N,ch,S,S] and their labels [N].
+    pub fn batch(&self, indices: &[usize], device: Device) -> (Tensor, Tensor) {
+        let rows: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
+        let labels: Vec<i64> = indices.iter().map(|&index| self.labels[index] as i64).collect();
+        let images = self.images.index_select(0, &Tensor::from_slice(&rows));
+        let images = images.to_device(device).to_kind(Kind::Float) / 255.;
+        (images, Tensor::from_slice(&labels).to_device(device))
+    }
+}

@@ -1,0 +1,116 @@
+//! Batches that hold at least two distinct images of every class (method.md sections 4 and 4c).
+
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::{Error, Result};
+
+/// Images of each class that every batch holds: SV needs another one of the class.
+pub const RESERVED: usize = 2;
+
+/// Draws the batches of one epoch.
+///
+/// Two images of each class are reserved; the class of every further one is drawn with weight
+/// `count^(1-p)`, which weights an image by `count^-p`. Within a class images come from a shuffled
+/// queue, so all are used before one comes again, and a batch repeats an image only where it
+/// holds more of a class than the class has.
+#[derive(Debug)]
+pub struct Sampler {
+    members: Vec<Vec<usize>>,
+    batch: usize,
+    exponent: f64,
+}
+
+impl Sampler {
+    /// labels: class of each image; exponent p in 0 (natural) ..= 1 (balanced).
+    ///
+    /// # Errors
+    /// A class with fewer than two images, a batch smaller than 2C, fewer images than one batch.
+    pub fn new(labels: &[usize], classes: &[String], batch: usize, exponent: f64) -> Result<Self> {
+        let mut members = vec![vec![]; classes.len()];
+        labels.iter().enumerate().for_each(|(index, &label)| members[label].push(index));
+        if let Some(short) = members.iter().position(|images| images.len() < RESERVED) {
+            return Err(Error::Config(format!(
+                "class \"{}\" has {} training images: at least {RESERVED} are needed, add some or \
+                 remove the class",
+                classes[short],
+                members[short].len()
+            )));
+        }
+        if batch < RESERVED * classes.len() || labels.len() < batch {
+            return Err(Error::Config(format!(
+                "batch = {batch}: must be at least {} (2 images of each of {} classes) and at most \
+                 the {} training images",
+                RESERVED * classes.len(),
+                classes.len(),
+                labels.len()
+            )));
+        }
+        Ok(Self { members, batch, exponent })
+    }
+
+    /// Batches per epoch.
+    pub fn steps(&self) -> usize {
+        self.members.iter().map(Vec::len).sum::<usize>() / self.batch
+    }
+
+    /// The epoch's batches as image indices; the same for the same seed.
+    pub fn epoch(&self, seed: u64) -> Vec<Vec<usize>> {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        let mut queues: Vec<Queue<'_>> =
+            self.members.iter().map(|images| Queue { images, left: vec![] }).collect();
+        (0..self.steps()).map(|_| self.draw(&mut queues, &mut generator)).collect()
+    }
+
+    fn draw(&self, queues: &mut [Queue<'_>], generator: &mut ChaCha8Rng) -> Vec<usize> {
+        let mut wanted = vec![RESERVED; queues.len()];
+        let weights: Vec<f64> =
+            self.members.iter().map(|m| (m.len() as f64).powf(1. - self.exponent)).collect();
+        for _ in RESERVED * queues.len()..self.batch {
+            wanted[pick(&weights, generator.random::<f64>())] += 1;
+        }
+        let mut batch = vec![];
+        for (queue, count) in queues.iter_mut().zip(wanted) {
+            queue.take(count, generator, &mut batch);
+        }
+        batch.shuffle(generator);
+        batch
+    }
+}
+
+/// A class's images in shuffled order, refilled when empty.
+struct Queue<'a> {
+    images: &'a [usize],
+    left: Vec<usize>,
+}
+
+impl Queue<'_> {
+    fn take(&mut self, count: usize, generator: &mut ChaCha8Rng, batch: &mut Vec<usize>) {
+        let start = batch.len();
+        while batch.len() - start < count {
+            if self.left.is_empty() {
+                self.refill(generator, &batch[start..]);
+            }
+            batch.extend(self.left.pop());
+        }
+    }
+
+    /// Images that this batch already holds come last.
+    fn refill(&mut self, generator: &mut ChaCha8Rng, taken: &[usize]) {
+        self.left = self.images.to_vec();
+        self.left.shuffle(generator);
+        self.left.sort_by_key(|image| !taken.contains(image));
+    }
+}
+
+fn pick(weights: &[f64], share: f64) -> usize {
+    let mut rest = share * weights.iter().sum::<f64>();
+    for (index, weight) in weights.iter().enumerate() {
+        rest -= weight;
+        if rest < 0. {
+            return index;
+        }
+    }
+    weights.len() - 1
+}

@@ -1,0 +1,21 @@
+//! L_aux: what the auxiliary branches learn (method.md section 2).
+
+use tch::{Kind, Tensor};
+
+/// `1/C * sum_i CE(head_i(f[y != i]), relabelled y)`: branch i learns from images with y != i only,
+/// where label y stays y if y < i, else becomes y - 1.
+///
+/// logits [C, N, C-1], labels [N] -> one value. A branch without an image counts 0.
+pub fn auxiliary(logits: &Tensor, labels: &Tensor) -> Tensor {
+    let classes = logits.size()[0];
+    let branch = Tensor::arange(classes, (Kind::Int64, labels.device())).unsqueeze(1);
+    let labels = labels.unsqueeze(0); // [1, N]
+    let seen = labels.not_equal_tensor(&branch).to_kind(Kind::Float); // [C, N]
+    let relabelled = (&labels - labels.greater_tensor(&branch).to_kind(Kind::Int64))
+        .clamp(0, classes - 2)
+        .unsqueeze(2);
+    let nll = -logits.log_softmax(2, Kind::Float).gather(2, &relabelled, false).squeeze_dim(2);
+    let counts = seen.sum_dim_intlist([1i64].as_slice(), false, Kind::Float).clamp_min(1.);
+    ((nll * seen).sum_dim_intlist([1i64].as_slice(), false, Kind::Float) / counts)
+        .mean(Kind::Float)
+}

@@ -1,0 +1,185 @@
+//! DMUE's network (method.md section 1): shared stem, C auxiliary branches and the target branch,
+//! each followed by pooling, dropout, the shared neck and a head of its own.
+
+use tch::{Kind, Tensor, nn};
+
+use super::network::{EPSILON, Stack};
+use super::spec::Backbone;
+use super::uncertainty::Uncertainty;
+
+const MOMENTUM: f64 = 0.1;
+const HEAD_DEVIATION: f64 = 0.001; // impl, method.md section 1
+
+/// All variables of a training.
+#[derive(Debug)]
+pub struct Dmue {
+    classes: i64,
+    feature: i64,
+    dropout: f64,
+    stem: Stack,
+    /// Copies 0..C are the auxiliary branches, copy C is the target branch.
+    branches: Stack,
+    neck: Neck,
+    /// [C, C-1, D]
+    auxiliary_heads: Tensor,
+    /// [C, D]
+    target_head: Tensor,
+    /// The paper's alpha.
+    pub uncertainty: Uncertainty,
+}
+
+/// BatchNorm1d without a shift, one for all branches; the statistics that inference uses are those
+/// of the target branch alone (method.md section 2).
+#[derive(Debug)]
+struct Neck {
+    scale: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+}
+
+/// What one training pass over a batch of N images gives; D features, C classes.
+#[derive(Debug)]
+pub struct TrainOutputs {
+    /// [N, C+1, D], before dropout and neck; index C is the target branch.
+    pub features: Tensor,
+    /// [N, C]
+    pub target_logits: Tensor,
+    /// [C, N, C-1]: branch i's logits, with dropout, for L_aux.
+    pub auxiliary_logits: Tensor,
+    /// [C, N, C-1]: the same without dropout, for the mined distribution.
+    pub mined_logits: Tensor,
+}
+
+/// What inference gives.
+#[derive(Debug)]
+pub struct TargetOutputs {
+    /// [N, C]
+    pub logits: Tensor,
+    /// [N, D], before the neck.
+    pub feature: Tensor,
+}
+
+/// What the exporter needs of neck and head.
+#[derive(Debug)]
+pub struct Classifier {
+    /// [C, D]
+    pub weight: Tensor,
+    /// [C]
+    pub bias: Tensor,
+}
+
+impl Dmue {
+    /// Makes the variables for `classes` classes, drawn from tch's generator.
+    pub fn new(path: &nn::Path, backbone: &Backbone, classes: i64, dropout: f64) -> Self {
+        let feature = backbone.feature();
+        let head = nn::Init::Randn { mean: 0., stdev: HEAD_DEVIATION };
+        Self {
+            classes,
+            feature,
+            dropout,
+            stem: Stack::new(path, &backbone.stem, 1),
+            branches: Stack::new(path, &backbone.branch, classes + 1),
+            neck: Neck::new(&(path / "neck"), feature),
+            auxiliary_heads: (path / "heads").var(
+                "auxiliary",
+                &[classes, classes - 1, feature],
+                head,
+            ),
+            target_head: (path / "heads").var("target", &[classes, feature], head),
+            uncertainty: Uncertainty::new(&(path / "uncertainty"), classes),
+        }
+    }
+
+    /// C, the number of classes.
+    pub fn classes(&self) -> i64 {
+        self.classes
+    }
+
+    /// One pass of every branch over the whole batch: images [N,ch,S,S], normalised.
+    pub fn forward_train(&self, images: &Tensor) -> TrainOutputs {
+        let features = self.features(images, true);
+        let auxiliary = features.narrow(1, 0, self.classes);
+        let target = features.select(1, self.classes);
+        let dropped = auxiliary.dropout(self.dropout, true);
+        TrainOutputs {
+            target_logits: self
+                .neck
+                .train_target(&target.dropout(self.dropout, true))
+                .linear(&self.target_head, None::<&Tensor>),
+            auxiliary_logits: self.auxiliary_logits(&dropped),
+            mined_logits: tch::no_grad(|| self.auxiliary_logits(&auxiliary)),
+            features,
+        }
+    }
+
+    /// The target branch with running statistics: what is exported.
+    pub fn forward_target(&self, images: &Tensor) -> TargetOutputs {
+        tch::no_grad(|| {
+            let feature = self.features(images, false).select(1, self.classes);
+            let classifier = self.classifier();
+            TargetOutputs {
+                logits: feature.linear(&classifier.weight, Some(&classifier.bias)),
+                feature,
+            }
+        })
+    }
+
+    /// Neck and target head folded into one affine map of the feature.
+    pub fn classifier(&self) -> Classifier {
+        tch::no_grad(|| {
+            let factor = &self.neck.scale / (&self.neck.running_var + EPSILON).sqrt();
+            let weight = &self.target_head * factor.unsqueeze(0);
+            let bias = -weight.mv(&self.neck.running_mean);
+            Classifier { weight, bias }
+        })
+    }
+
+    /// [N,ch,S,S] -> [N, C+1, D]
+    fn features(&self, images: &Tensor, train: bool) -> Tensor {
+        let shared = self.stem.forward(images, train);
+        let maps = self.branches.forward(&shared, train);
+        maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float).view([
+            -1,
+            self.classes + 1,
+            self.feature,
+        ])
+    }
+
+    /// [N, C, D] -> [C, N, C-1]
+    fn auxiliary_logits(&self, features: &Tensor) -> Tensor {
+        let necked = self.neck.batch(features);
+        necked.transpose(0, 1).bmm(&self.auxiliary_heads.transpose(1, 2))
+    }
+}
+
+impl Neck {
+    fn new(path: &nn::Path, feature: i64) -> Self {
+        Self {
+            scale: path.var("scale", &[feature], nn::Init::Const(1.)),
+            running_mean: path.zeros_no_train("running_mean", &[feature]),
+            running_var: path.ones_no_train("running_var", &[feature]),
+        }
+    }
+
+    /// [N, branches, D] by each branch's own batch statistics.
+    fn batch(&self, features: &Tensor) -> Tensor {
+        let mean = features.mean_dim([0i64].as_slice(), true, Kind::Float);
+        let centred = features - mean;
+        let variance = centred.square().mean_dim([0i64].as_slice(), true, Kind::Float);
+        centred / (variance + EPSILON).sqrt() * &self.scale
+    }
+
+    /// [N, D] by batch statistics, which also move the running ones.
+    fn train_target(&self, feature: &Tensor) -> Tensor {
+        feature.batch_norm(
+            Some(&self.scale),
+            None,
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            true,
+            MOMENTUM,
+            EPSILON,
+            true,
+        )
+    }
+}

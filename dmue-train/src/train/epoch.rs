@@ -1,0 +1,103 @@
+//! One epoch: draw, vary, forward, terms, backward, step.
+
+use indicatif::ProgressBar;
+use tch::{Device, Tensor};
+
+use super::optimiser::Optimiser;
+use crate::config::Config;
+use crate::data::augment::augment;
+use crate::data::dataset::Dataset;
+use crate::data::sampler::Sampler;
+use crate::error::{Error, Result};
+use crate::losses::criterion::terms;
+use crate::model::dmue::Dmue;
+
+/// Mean and deviation of pixel values on 0..1, stated in the manifest too.
+pub const MEAN: f64 = 0.5;
+/// See [`MEAN`].
+pub const DEVIATION: f64 = 0.5;
+
+/// What a run trains with.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// The training images.
+    pub data: &'a Dataset,
+    /// Draws batches from them.
+    pub sampler: Sampler,
+    /// The network.
+    pub model: Dmue,
+    /// Moves its weights.
+    pub optimiser: Optimiser,
+    /// Where everything lives.
+    pub device: Device,
+}
+
+/// Mean of each term over an epoch.
+pub type Means = Vec<(&'static str, f64)>;
+
+impl Trainer<'_> {
+    /// Trains one epoch (counted from 0); `bar` advances by one per step and shows the terms.
+    ///
+    /// # Errors
+    /// A loss that is no number; the weights are then useless, the last checkpoint is not.
+    pub fn epoch(&mut self, epoch: usize, bar: &ProgressBar) -> Result<Means> {
+        let batches = self.sampler.epoch(derive(self.config.seed, epoch, usize::MAX));
+        let steps = batches.len();
+        let mut sums: Means = vec![];
+        for (step, indices) in batches.iter().enumerate() {
+            let values = self.step(epoch, step, steps, indices)?;
+            bar.set_message(message(&values));
+            bar.inc(1);
+            add(&mut sums, &values);
+        }
+        Ok(sums.into_iter().map(|(name, sum)| (name, sum / steps as f64)).collect())
+    }
+
+    fn step(&mut self, epoch: usize, step: usize, steps: usize, indices: &[usize]) -> Result<Means> {
+        let seed = derive(self.config.seed, epoch, step);
+        tch::manual_seed(seed as i64); // dropout and noise
+        let (images, labels) = self.data.batch(indices, self.device);
+        let images = normalise(&augment(&images, &self.config.augment, seed));
+        let outputs = self.model.forward_train(&images);
+        let terms = terms(&self.model, &outputs, &labels, &self.config.method);
+        let total = terms.total(&self.config.method, epoch as f64);
+        let value = total.double_value(&[]);
+        if !value.is_finite() {
+            return Err(Error::Diverged { value, epoch, step });
+        }
+        let progress = epoch as f64 + step as f64 / steps as f64;
+        self.optimiser.step(&total, progress, self.config.epochs as f64);
+        Ok(std::iter::once(("total", value)).chain(terms.values()).collect())
+    }
+}
+
+/// Pixels 0..1 to what the network sees; equal to the edge's `preprocess::normalise`.
+pub fn normalise(images: &Tensor) -> Tensor {
+    (images - MEAN) / DEVIATION
+}
+
+/// A seed of its own for each (epoch, step), so that a resumed run draws what it would have drawn.
+fn derive(seed: u64, epoch: usize, step: usize) -> u64 {
+    // splitmix64's constants spread the bits.
+    let mut value = seed;
+    for part in [epoch as u64, step as u64] {
+        value = (value ^ part).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        value ^= value >> 27;
+    }
+    value >> 1
+}
+
+fn message(values: &Means) -> String {
+    values.iter().map(|(name, value)| format!("{name} {value:.3}")).collect::<Vec<_>>().join("  ")
+}
+
+fn add(sums: &mut Means, values: &Means) {
+    if sums.is_empty() {
+        sums.clone_from(values);
+        return;
+    }
+    sums.iter_mut().zip(values).for_each(|(sum, value)| sum.1 += value.1);
+}

@@ -1,0 +1,150 @@
+//! AdamW and Nesterov SGD over named tensors, because tch cannot save its own optimisers' state.
+
+use std::collections::BTreeMap;
+
+use tch::{Kind, Tensor, nn};
+
+use crate::config::{Optimiser as Settings, Rule};
+use crate::error::{Error, Result};
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+const MOMENTUM: f64 = 0.9;
+
+/// Moves every trainable variable of a store; its state can be written and read back.
+#[derive(Debug)]
+pub struct Optimiser {
+    settings: Settings,
+    parameters: Vec<Parameter>,
+    /// Steps taken.
+    steps: i64,
+}
+
+#[derive(Debug)]
+struct Parameter {
+    name: String,
+    value: Tensor,
+    /// First moment, or momentum.
+    first: Tensor,
+    /// Second moment; not used by SGD.
+    second: Tensor,
+    head: bool,
+    decays: bool,
+}
+
+impl Optimiser {
+    /// Zero state for all trainable variables, in the order of their names.
+    pub fn new(store: &nn::VarStore, settings: &Settings) -> Self {
+        let named: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
+        let trainable = named.into_iter().filter(|(_, value)| value.requires_grad());
+        let parameters = trainable.map(|(name, value)| Parameter::new(name, value)).collect();
+        Self { settings: settings.clone(), parameters, steps: 0 }
+    }
+
+    /// Clears gradients, runs backward, moves the variables. `progress` is the epoch with its
+    /// fraction, `epochs` the length of the schedule.
+    pub fn step(&mut self, loss: &Tensor, progress: f64, epochs: f64) {
+        self.parameters.iter_mut().for_each(|parameter| parameter.value.zero_grad());
+        loss.backward();
+        self.steps += 1;
+        let factor = schedule(progress, epochs, self.settings.warmup);
+        tch::no_grad(|| {
+            for parameter in &mut self.parameters {
+                parameter.step(&self.settings, factor, self.steps);
+            }
+        });
+    }
+
+    /// The state as named tensors.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let steps = ("steps".to_owned(), Tensor::from_slice(&[self.steps]));
+        let moments = self.parameters.iter().flat_map(|parameter| {
+            let name = &parameter.name;
+            [
+                (format!("first.{name}"), parameter.first.shallow_clone()),
+                (format!("second.{name}"), parameter.second.shallow_clone()),
+            ]
+        });
+        std::iter::once(steps).chain(moments).collect()
+    }
+
+    /// Takes a state that [`Self::state`] gave.
+    ///
+    /// # Errors
+    /// A tensor that is missing or has another shape.
+    pub fn load(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+        let find = |name: String| {
+            state.get(&name).ok_or_else(|| Error::Config(format!("optimiser state lacks {name}")))
+        };
+        self.steps = find("steps".into())?.int64_value(&[0]);
+        tch::no_grad(|| {
+            for parameter in &mut self.parameters {
+                parameter.first.f_copy_(find(format!("first.{}", parameter.name))?)?;
+                parameter.second.f_copy_(find(format!("second.{}", parameter.name))?)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Parameter {
+    fn new(name: String, value: Tensor) -> Self {
+        let body = name.starts_with("stem.") || name.starts_with("branch.");
+        let zero = || value.detach().zeros_like();
+        Self {
+            first: zero(),
+            second: zero(),
+            head: !body,
+            decays: name.ends_with(".weight") || name.starts_with("heads."),
+            name,
+            value,
+        }
+    }
+
+    fn step(&mut self, settings: &Settings, factor: f64, steps: i64) {
+        let gradient = self.value.grad();
+        if !gradient.defined() {
+            return;
+        }
+        let rate = factor * if self.head { settings.head_rate } else { settings.body_rate };
+        let decay = if self.decays { settings.weight_decay } else { 0. };
+        match settings.rule {
+            Rule::Adamw => self.adamw(&gradient, rate, decay, steps),
+            Rule::Sgd => self.sgd(&gradient, rate, decay),
+        }
+    }
+
+    fn adamw(&mut self, gradient: &Tensor, rate: f64, decay: f64, steps: i64) {
+        let _ = self.value.g_mul_scalar_(1. - rate * decay);
+        self.first = &self.first * BETA1 + gradient * (1. - BETA1);
+        self.second = &self.second * BETA2 + gradient.square() * (1. - BETA2);
+        let corrected = &self.second / (1. - BETA2.powf(steps as f64));
+        let direction = &self.first / (corrected.sqrt() + EPSILON);
+        self.value -= direction * (rate / (1. - BETA1.powf(steps as f64)));
+    }
+
+    fn sgd(&mut self, gradient: &Tensor, rate: f64, decay: f64) {
+        let gradient = gradient + &self.value * decay;
+        self.first = &self.first * MOMENTUM + &gradient;
+        self.value -= (gradient + &self.first * MOMENTUM) * rate;
+    }
+}
+
+/// Linear warm-up to 1, then half a cosine to 0.
+fn schedule(progress: f64, epochs: f64, warmup: f64) -> f64 {
+    if progress < warmup {
+        return (progress / warmup).max(1e-3);
+    }
+    let share = (progress - warmup) / (epochs - warmup).max(1e-9);
+    0.5 * (1. + (std::f64::consts::PI * share.min(1.)).cos())
+}
+
+/// Euclidean norm of all gradients, for tests and the log.
+pub fn gradient_norm(store: &nn::VarStore) -> f64 {
+    let squares = store.trainable_variables().into_iter().filter_map(|value| {
+        let gradient = value.grad();
+        gradient.defined().then(|| gradient.square().sum(Kind::Double).double_value(&[]))
+    });
+    squares.sum::<f64>().sqrt()
+}
