@@ -59,7 +59,7 @@ fn assemble(folder: &Path, fetch: impl Fn(&Wheel, &Path) -> Result<PathBuf>) -> 
         unpack(&path, &tree)?;
     }
     fs::write(tree.join("lib/libtorch.so"), LINKER_SCRIPT)?;
-    fs::write(tree.join("build-version"), version_line())?;
+    fs::write(tree.join("build-version"), version() + "\n")?;
     if let Some(missing) = first_missing(&tree) {
         bail!("the wheels hold no {missing}: the list in xtask/src/unpack.rs is out of date");
     }
@@ -74,7 +74,8 @@ fn assemble(folder: &Path, fetch: impl Fn(&Wheel, &Path) -> Result<PathBuf>) -> 
 
 fn is_whole(folder: &Path) -> bool {
     first_missing(folder).is_none()
-        && fs::read_to_string(folder.join("build-version")).is_ok_and(|line| line == version_line())
+        && fs::read_to_string(folder.join("build-version"))
+            .is_ok_and(|line| line.trim() == version())
 }
 
 fn first_missing(folder: &Path) -> Option<&'static str> {
@@ -82,7 +83,7 @@ fn first_missing(folder: &Path) -> Option<&'static str> {
 }
 
 /// torch-sys compares the part before the plus sign with the version it was written for.
-fn version_line() -> String {
+fn version() -> String {
     format!("{VERSION}+cpu")
 }
 
@@ -158,7 +159,7 @@ mod tests {
         assert!(!is_whole(&folder));
         assemble(&folder, fetch_small).unwrap();
         assert!(is_whole(&folder));
-        assert_eq!(fs::read_to_string(folder.join("build-version")).unwrap(), "2.11.0+cpu");
+        assert_eq!(fs::read_to_string(folder.join("build-version")).unwrap(), "2.11.0+cpu\n");
         let script = fs::read_to_string(folder.join("lib/libtorch.so")).unwrap();
         assert_eq!(script.trim(), "INPUT(-ltorch_cpu)");
         let left: Vec<_> = fs::read_dir(target.path()).unwrap().collect();

@@ -64,6 +64,8 @@ impl Wheel {
         if self.is_sound(&path)? {
             return Ok(path);
         }
+        let scratch = folder.join("pip");
+        empty(&scratch)?;
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "--disable-pip-version-check", "download", "--no-deps"])
             .args(["--only-binary", ":all:"])
@@ -71,8 +73,8 @@ impl Wheel {
             .arg("--dest")
             .arg(folder)
             .arg(self.requirement)
-            // What a killed pip leaves behind is then swept away with the folder.
-            .env("TMPDIR", folder);
+            // What a killed pip leaves behind is swept away by the next run.
+            .env("TMPDIR", scratch);
         tools::run(&mut pip).context("download failed; run the same command again to go on")?;
         if !self.is_sound(&path)? {
             bail!(
@@ -102,6 +104,14 @@ impl Wheel {
         }
         Ok(true)
     }
+}
+
+fn empty(folder: &Path) -> Result<()> {
+    let context = || format!("cannot empty '{}'", folder.display());
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(context)?;
+    }
+    fs::create_dir_all(folder).with_context(context)
 }
 
 /// The file's SHA-256 in lower-case hexadecimal.
