@@ -1,1 +1,78 @@
-fn main(){}
+//! Set-up and tests of the workspace: `cargo xtask setup` and `cargo xtask test`.
+
+mod install;
+mod libtorch;
+mod tools;
+mod unpack;
+mod wheel;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::libtorch::Libtorch;
+
+/// Set-up and tests of the workspace.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", version)]
+enum Task {
+    /// Puts a CPU libtorch into target/libtorch, unless LIBTORCH or LIBTORCH_USE_PYTORCH says
+    /// otherwise; the second call is instant.
+    Setup,
+    /// Does what `setup` does, then runs every test of every crate.
+    Test {
+        /// Handed to `cargo test --workspace`, for example `-- --release` or `-- -- --nocapture`.
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Setup => setup().map(|_| ()),
+        Task::Test { arguments } => test(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Makes sure that there is a libtorch and says which one it is.
+fn setup() -> Result<Libtorch> {
+    let managed = workspace_root()?.join("target/libtorch");
+    let libtorch = Libtorch::choose(
+        env::var_os("LIBTORCH").as_deref(),
+        env::var_os("LIBTORCH_USE_PYTORCH").as_deref(),
+        &managed,
+    )?;
+    if let Libtorch::Managed(folder) = &libtorch {
+        install::install(folder)?;
+    }
+    eprintln!("{libtorch}");
+    Ok(libtorch)
+}
+
+fn test(arguments: &[OsString]) -> Result<()> {
+    // torch-sys compiles a C++ file; its own message about a missing compiler names no package.
+    tools::require(&tools::CXX)?;
+    let libtorch = setup()?;
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace_root()?).args(["test", "--workspace"]).args(arguments);
+    if let Some(folder) = libtorch.folder() {
+        cargo.env("LIBTORCH", folder);
+    }
+    tools::run(&mut cargo)
+}
+
+fn workspace_root() -> Result<&'static Path> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().context("the xtask package lies in no workspace folder")
+}

@@ -1,0 +1,134 @@
+//! The programs that set-up needs: named, with the command that installs them, where they lack.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// A program, how to ask whether it is there, and the packages that hold it.
+pub struct Tool {
+    name: &'static str,
+    /// The environment variable that names another program instead of the probe's first word.
+    variable: Option<&'static str>,
+    probe: &'static [&'static str],
+    /// In the order of [`MANAGERS`].
+    packages: [&'static str; 3],
+}
+
+pub const PYTHON: Tool = Tool {
+    name: "python3",
+    variable: None,
+    probe: &["python3", "--version"],
+    packages: ["python3", "python3", "python"],
+};
+
+pub const PIP: Tool = Tool {
+    name: "pip for python3",
+    variable: None,
+    probe: &["python3", "-m", "pip", "--version"],
+    packages: ["python3-pip", "python3-pip", "python"],
+};
+
+pub const CXX: Tool = Tool {
+    name: "a C++ compiler",
+    variable: Some("CXX"),
+    probe: &["c++", "--version"],
+    packages: ["g++", "gcc-c++", "gcc"],
+};
+
+/// Package managers, and the command in front of a package's name.
+const MANAGERS: [(&str, &str); 3] = [
+    ("apt-get", "{sudo}apt-get update && {sudo}apt-get install -y"),
+    ("dnf", "{sudo}dnf install -y"),
+    ("brew", "brew install"),
+];
+
+/// # Errors
+/// The tool does not run; the message says how to install it.
+pub fn require(tool: &Tool) -> Result<()> {
+    let Some((program, arguments)) = tool.probe.split_first() else { return Ok(()) };
+    let program = tool.variable.and_then(env::var_os).unwrap_or_else(|| program.into());
+    let answer = quiet(&program, arguments).status();
+    if answer.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    let program = program.to_string_lossy();
+    bail!(
+        "{} is missing (`{program} {}` does not run): {}",
+        tool.name,
+        arguments.join(" "),
+        advice(tool, is_on_path)
+    )
+}
+
+/// Prints the command, runs it, and waits.
+///
+/// # Errors
+/// It cannot be started or ends with another status than success.
+pub fn run(command: &mut Command) -> Result<()> {
+    let words: Vec<_> = [command.get_program()].into_iter().chain(command.get_args()).collect();
+    let line = words.join(" ".as_ref()).to_string_lossy().into_owned();
+    eprintln!("+ {line}");
+    let status = command.status().with_context(|| format!("cannot start `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` failed: {status}");
+    }
+    Ok(())
+}
+
+fn quiet(program: &OsString, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn advice(tool: &Tool, is_there: impl Fn(&str) -> bool) -> String {
+    let sudo = if is_there("sudo") { "sudo " } else { "" };
+    for ((manager, install), package) in MANAGERS.iter().zip(tool.packages) {
+        if is_there(manager) {
+            return format!("install it with `{} {package}`", install.replace("{sudo}", sudo));
+        }
+    }
+    "install it with your system's package manager".to_owned()
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| Path::new(&folder).join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_uses_the_package_manager_that_is_there() {
+        let with = |programs: &'static [&str]| move |name: &str| programs.contains(&name);
+        let on_debian = advice(&CXX, with(&["apt-get", "sudo"]));
+        assert_eq!(
+            on_debian,
+            "install it with `sudo apt-get update && sudo apt-get install -y g++`"
+        );
+        assert_eq!(advice(&CXX, with(&["dnf"])), "install it with `dnf install -y gcc-c++`");
+        assert_eq!(advice(&PIP, with(&["brew", "sudo"])), "install it with `brew install python`");
+        assert!(advice(&PYTHON, with(&[])).contains("package manager"));
+    }
+
+    #[test]
+    fn a_missing_tool_is_named_and_a_present_one_passes() {
+        let missing = Tool { probe: &["no-such-program-here", "--version"], ..PYTHON };
+        let message = require(&missing).unwrap_err().to_string();
+        assert!(message.contains("python3 is missing") && message.contains("install"), "{message}");
+        let failing = Tool { probe: &["cargo", "no-such-subcommand"], ..PYTHON };
+        assert!(require(&failing).is_err());
+        require(&Tool { probe: &["cargo", "--version"], ..PYTHON }).unwrap();
+    }
+
+    #[test]
+    fn a_failing_command_is_named() {
+        let message = run(Command::new("cargo").arg("no-such-subcommand")).unwrap_err();
+        assert!(message.to_string().contains("`cargo no-such-subcommand` failed"), "{message}");
+    }
+}
