@@ -1,5 +1,6 @@
 //! What can go wrong, one variant per cause.
 
+use crate::face::detector::DetectorError;
 use crate::frame::FrameError;
 use crate::model::ModelError;
 use crate::photo::PhotoError;
@@ -17,6 +18,12 @@ pub enum Error {
     /// An image file could not be read.
     #[error(transparent)]
     Photo(#[from] PhotoError),
+    /// An option of the face detector is out of range.
+    #[error(transparent)]
+    Detector(#[from] DetectorError),
+    /// No model was named and this build carries none.
+    #[error("this build carries no model of its own: name a model file (NAME.dmue.onnx)")]
+    NoDefaultModel,
     /// A model file is not what it says it is.
     #[error(transparent)]
     Model(#[from] ModelError),
