@@ -166,4 +166,15 @@ fn a_reader_that_leaves_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(stderr(&output), "");
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dmue"))
+        .args(["predict", "/nowhere/missing.png", ASTRONAUT])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("astronaut.png"), "{}", stdout(&output));
 }

@@ -13,13 +13,15 @@ use embedded_graphics::primitives::{PrimitiveStyle, Rectangle};
 use embedded_graphics::text::{Baseline, Text};
 use image::{Rgb, RgbImage};
 
-/// Every so many pixels of the longer side, text and lines grow by one pixel per dot.
-const PIXELS_PER_SCALE: u32 = 1200;
+/// For each so many pixels of the longer side (rounded) a dot of text and lines is a pixel larger:
+/// a line of text is about 1/70 of the picture, readable when it is shown as a whole.
+const PIXELS_PER_SCALE: u32 = 900;
 
 /// Draws every face's box with its label and score above.
 pub fn draw(picture: &mut RgbImage, predictions: &[Prediction]) {
     let longer = picture.width().max(picture.height());
-    let mut canvas = Canvas { scale: (longer / PIXELS_PER_SCALE).max(1), picture };
+    let mut canvas =
+        Canvas { scale: ((longer + PIXELS_PER_SCALE / 2) / PIXELS_PER_SCALE).max(1), picture };
     for prediction in predictions {
         let Ok(()) = draw_face(&mut canvas, prediction);
     }
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn everything_grows_with_the_picture() {
         let at = |factor: u32| {
-            let side = 1200 * factor;
+            let side = 900 * factor;
             let mut picture = RgbImage::from_pixel(side, side, Rgb([7; 3]));
             let place = 300.0 * factor as f32;
             draw(&mut picture, &[prediction(place, place, place)]);

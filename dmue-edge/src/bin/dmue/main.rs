@@ -1,5 +1,4 @@
 //! The `dmue` command: expressions of the faces in image files.
-#![allow(clippy::print_stdout, reason = "a command answers on standard output")]
 
 mod annotate;
 mod inputs;
@@ -33,7 +32,7 @@ fn main() -> ExitCode {
         // The reader (head, less) has seen enough: no failure of ours.
         Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            predict::complain(&error.to_string());
             ExitCode::FAILURE
         }
     }

@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Box<dyn Error>> {
             Err(Failure::Output(error)) => return Err(error.into()),
             Err(Failure::Image(reason)) => {
                 failed += 1;
-                bar.suspend(|| eprintln!("error: {reason}"));
+                bar.suspend(|| complain(&reason));
                 if arguments.json && !file.as_os_str().is_empty() {
                     bar.suspend(|| print(&(json::error_line(&file, &reason)? + "\n")))?;
                 }
@@ -199,6 +199,11 @@ fn progress_bar(files: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} images, {eta} left");
     ProgressBar::new(files as u64)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Says what failed on standard error; one that is closed does not keep the others from being done.
+pub fn complain(reason: &str) {
+    let _ = writeln!(io::stderr(), "error: {reason}");
 }
 
 fn print(text: &str) -> io::Result<()> {
