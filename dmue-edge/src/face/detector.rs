@@ -19,7 +19,8 @@ static BLAZEFACE_BACK: &[u8] = include_bytes!("../../models/blazeface_back.onnx"
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct DetectorOptions {
-    /// Least detection score, 0..=1.
+    /// Least detection score, 0..=1. The default is 0.6: on four photos of 62 faces the weakest face
+    /// scores 0.68 and the strongest thing that is none below 0.5.
     pub minimum_score: f32,
     /// From this overlap on (intersection over union, above 0, up to 1) two boxes are one face.
     pub overlap: f32,
