@@ -7,5 +7,6 @@ pub mod frame;
 pub mod model;
 pub mod photo;
 mod resample;
+pub mod uncertainty;
 
 pub use error::{Error, Result};

@@ -1,0 +1,98 @@
+//! Constructors of ONNX' message types, for whoever writes a network.
+
+pub use tract_onnx::pb;
+
+use pb::attribute_proto::AttributeType;
+use pb::tensor_proto::DataType;
+use pb::{AttributeProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto};
+
+/// ONNX operator set that models are written for.
+pub const OPERATOR_SET: i64 = 17;
+/// ONNX file version that belongs to it.
+pub const IR_VERSION: i64 = 8;
+/// Name of the free batch dimension.
+pub const BATCH: &str = "N";
+
+/// Nodes with the initialisers they read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subgraph {
+    /// In an order in which every value is made before it is read.
+    pub nodes: Vec<NodeProto>,
+    /// Constant tensors, each under its own name.
+    pub initialisers: Vec<TensorProto>,
+}
+
+/// A float tensor of shape `dims`, `values` row major.
+pub fn tensor_f32(name: &str, dims: &[usize], values: &[f32]) -> TensorProto {
+    let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(name, dims, DataType::Float, raw_data)
+}
+
+/// An int64 tensor of shape `dims`, `values` row major.
+pub fn tensor_i64(name: &str, dims: &[usize], values: &[i64]) -> TensorProto {
+    let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(name, dims, DataType::Int64, raw_data)
+}
+
+/// A node of operator `op_type` that is called like its first output.
+pub fn node(
+    op_type: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    attributes: Vec<AttributeProto>,
+) -> NodeProto {
+    NodeProto {
+        name: outputs.first().copied().unwrap_or_default().to_string(),
+        op_type: op_type.to_string(),
+        input: inputs.iter().map(ToString::to_string).collect(),
+        output: outputs.iter().map(ToString::to_string).collect(),
+        attribute: attributes,
+        ..Default::default()
+    }
+}
+
+/// An integer attribute.
+pub fn attribute_int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { i, ..attribute(name, AttributeType::Int) }
+}
+
+/// An attribute of several integers.
+pub fn attribute_ints(name: &str, ints: &[i64]) -> AttributeProto {
+    AttributeProto { ints: ints.to_vec(), ..attribute(name, AttributeType::Ints) }
+}
+
+/// A float attribute.
+pub fn attribute_float(name: &str, f: f32) -> AttributeProto {
+    AttributeProto { f, ..attribute(name, AttributeType::Float) }
+}
+
+/// A float input or output with a free batch dimension before `dims`: [N, dims..].
+pub fn value_info(name: &str, dims: &[usize]) -> ValueInfoProto {
+    use pb::tensor_shape_proto::{Dimension, dimension::Value};
+    let fixed = dims.iter().map(|&dim| Value::DimValue(dim as i64));
+    let dim = std::iter::once(Value::DimParam(BATCH.to_string()))
+        .chain(fixed)
+        .map(|value| Dimension { value: Some(value), ..Default::default() })
+        .collect();
+    let tensor = pb::type_proto::Tensor {
+        elem_type: DataType::Float as i32,
+        shape: Some(TensorShapeProto { dim }),
+    };
+    let value = Some(pb::type_proto::Value::TensorType(tensor));
+    let r#type = Some(TypeProto { value, ..Default::default() });
+    ValueInfoProto { name: name.to_string(), r#type, ..Default::default() }
+}
+
+fn tensor(name: &str, dims: &[usize], data_type: DataType, raw_data: Vec<u8>) -> TensorProto {
+    TensorProto {
+        name: name.to_string(),
+        dims: dims.iter().map(|&dim| dim as i64).collect(),
+        data_type: data_type as i32,
+        raw_data,
+        ..Default::default()
+    }
+}
+
+fn attribute(name: &str, r#type: AttributeType) -> AttributeProto {
+    AttributeProto { name: name.to_string(), r#type: r#type as i32, ..Default::default() }
+}

@@ -1,0 +1,236 @@
+//! tract: runs a checked model on one face at a time.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use tract_onnx::prelude::{
+    DatumExt, InferenceModelExt, IntoRunnable, IntoTValue, OutletId, Tensor, TractResult,
+    TypedModel, TypedRunnableModel, tvec,
+};
+
+use super::file::{self, ModelFile};
+use super::proto::pb::ModelProto;
+use super::{ALPHA, FEATURE, LOGITS, Manifest, ModelError, OUTPUTS, SCORE, preprocess};
+use crate::face::align::FaceCrop;
+use crate::uncertainty::{Confidence, PairwiseUncertainty};
+use crate::{Error, Result};
+
+/// Values that a network's wires may hold for one face, weights included: 1 GiB of floats.
+const MOST_VALUES: u64 = 1 << 28;
+
+/// How far graph and [`crate::uncertainty`] may differ: a hundred times what rounding does, a tenth of what a reader of
+/// a score would notice.
+const UNCERTAINTY_TOLERANCE: f32 = 1e-3;
+
+/// A model that is ready to run. Immutable, and shared between threads as it is.
+#[derive(Clone)]
+pub struct Model {
+    manifest: Manifest,
+    uncertainty: PairwiseUncertainty,
+    plan: Arc<TypedRunnableModel>,
+}
+
+/// What the network says about one face. Every number is finite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inference {
+    /// [C], in the order of the manifest's classes.
+    pub logits: Vec<f32>,
+    /// softmax(logits) [C], sums to 1.
+    pub probabilities: Vec<f32>,
+    /// [D], before neck and head, not normalised.
+    pub feature: Vec<f32>,
+    /// 0..1, the estimated probability that the label is right; higher is more certain.
+    pub score: f32,
+    /// 0..1, the paper's confidence of the predicted class.
+    pub alpha: f32,
+}
+
+impl Model {
+    /// Reads, checks and prepares a model file.
+    ///
+    /// # Errors
+    /// [`ModelError::Io`] with the path, else as [`Model::from_bytes`].
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        Self::from_bytes(&file::read(path)?)
+    }
+
+    /// Checks and prepares a model from the bytes of its file.
+    ///
+    /// # Errors
+    /// One variant of [`ModelError`] per lie that a file can tell.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        Self::from_file(ModelFile::parse(bytes)?)
+    }
+
+    /// Prepares a file that was parsed before, and runs it once: outputs must be finite, and `score` and `alpha` must
+    /// be what the file's own class means and heads give.
+    ///
+    /// # Errors
+    /// [`ModelError::OutputShape`], [`ModelError::Activations`], [`ModelError::Network`] or
+    /// [`ModelError::UncertaintyDisagrees`].
+    pub fn from_file(file: ModelFile) -> Result<Self, ModelError> {
+        let ModelFile { manifest, uncertainty, proto } = file;
+        let shape = manifest.input.shape();
+        let typed = guarded(|| load(&proto, shape))?;
+        check_shapes(&typed, manifest.classes.len(), uncertainty.prior().feature_size())?;
+        check_volume(&typed)?;
+        let plan = guarded(|| typed.into_optimized()?.into_runnable())?;
+        let model = Self { manifest, uncertainty, plan };
+        model.check_on_a_probe()?;
+        Ok(model)
+    }
+
+    /// What the model says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Class means, prior weight and heads: what a window of frames needs.
+    pub fn uncertainty(&self) -> &PairwiseUncertainty {
+        &self.uncertainty
+    }
+
+    /// Runs the network on one crop.
+    ///
+    /// # Errors
+    /// [`ModelError::Crop`] for a crop of another size or colour, [`Error::Run`] when tract fails or an output is
+    /// not finite.
+    pub fn infer(&self, crop: &FaceCrop) -> Result<Inference> {
+        self.run(&preprocess::normalise(crop, &self.manifest.input)?)
+    }
+
+    /// Runs the network on a tensor `face` [channels, S, S] that is normalised already.
+    ///
+    /// # Errors
+    /// [`ModelError::InputLength`] or [`ModelError::InputValue`] for a tensor of another length or with NaN or infinity in
+    /// it, else as [`Model::infer`].
+    pub fn infer_tensor(&self, face: &[f32]) -> Result<Inference> {
+        let expected = self.manifest.input.shape().iter().product();
+        if face.len() != expected {
+            return Err(ModelError::InputLength { found: face.len(), expected }.into());
+        }
+        if let Some((index, &value)) = face.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+            return Err(ModelError::InputValue { index, value }.into());
+        }
+        self.run(face)
+    }
+
+    fn run(&self, face: &[f32]) -> Result<Inference> {
+        let outputs = guarded(|| self.run_plan(face)).map_err(|e| Error::Run(e.to_string()))?;
+        let [logits, feature, score, alpha] = outputs;
+        for (name, values) in OUTPUTS.iter().zip([&logits, &feature, &score, &alpha]) {
+            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+                return Err(Error::Run(format!("output `{name}` holds {value}")));
+            }
+        }
+        let first = |values: &[f32]| values.first().copied().unwrap_or_default();
+        let (score, alpha) = (first(&score), first(&alpha));
+        Ok(Inference { probabilities: softmax(&logits), logits, feature, score, alpha })
+    }
+
+    /// The four outputs in the order of [`OUTPUTS`].
+    fn run_plan(&self, face: &[f32]) -> TractResult<[Vec<f32>; 4]> {
+        let [channels, height, width] = self.manifest.input.shape();
+        let input = Tensor::from_shape(&[1, channels, height, width], face)?;
+        let outputs = self.plan.run(tvec!(input.into_tvalue()))?;
+        let mut values = [const { Vec::new() }; 4];
+        for (values, output) in values.iter_mut().zip(&outputs) {
+            values.extend(output.to_plain_array_view::<f32>()?.iter());
+        }
+        Ok(values)
+    }
+
+    fn check_on_a_probe(&self) -> Result<(), ModelError> {
+        // Any face-like spread of values in the range of real inputs does; this one has edges in both directions.
+        let values = 0..self.manifest.input.shape().iter().product::<usize>();
+        let probe: Vec<f32> = values.map(|i| ((i * 37) % 256) as f32 / 128.0 - 1.0).collect();
+        let inference = self
+            .infer_tensor(&probe)
+            .map_err(|error| ModelError::Network { reason: error.to_string() })?;
+        let Confidence { score, alpha } =
+            self.uncertainty.confidence(&inference.feature, &inference.logits, None);
+        for (output, graph, expected) in
+            [(SCORE, inference.score, score), (ALPHA, inference.alpha, alpha)]
+        {
+            if (graph - expected).abs() > UNCERTAINTY_TOLERANCE {
+                return Err(ModelError::UncertaintyDisagrees { output, graph, expected });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Model").field("manifest", &self.manifest).finish_non_exhaustive()
+    }
+}
+
+/// Numbers of any scale to probabilities [C] that sum to 1.
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+    let sum: f32 = exponentials.iter().sum();
+    exponentials.iter().map(|value| value / sum).collect()
+}
+
+/// Turns tract's errors, and its panics on graphs that it did not expect, into ours.
+fn guarded<T>(call: impl FnOnce() -> TractResult<T>) -> Result<T, ModelError> {
+    let failed = |reason| ModelError::Network { reason };
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(failed(format!("{error:#}"))),
+        Err(_) => Err(failed("tract panicked on it".into())),
+    }
+}
+
+/// The typed model for a batch of one, its outputs in the order of [`OUTPUTS`].
+fn load(proto: &ModelProto, [channels, height, width]: [usize; 3]) -> TractResult<TypedModel> {
+    let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(proto, None)?;
+    let mut model = parsed.model;
+    model.set_input_fact(0, f32::fact([1, channels, height, width]).into())?;
+    // By position: a node may bear the name of another node's output.
+    let declared = proto.graph.iter().flat_map(|graph| &graph.output);
+    let by_name: HashMap<&str, OutletId> =
+        declared.map(|value| value.name.as_str()).zip(model.outputs.iter().copied()).collect();
+    let ours = OUTPUTS.iter().filter_map(|name| by_name.get(name).copied());
+    model.select_output_outlets(&ours.collect::<Vec<_>>())?;
+    model.into_typed()
+}
+
+fn check_shapes(model: &TypedModel, classes: usize, feature: usize) -> Result<(), ModelError> {
+    let expected = [
+        (LOGITS, vec![1, classes]),
+        (FEATURE, vec![1, feature]),
+        (SCORE, vec![1]),
+        (ALPHA, vec![1]),
+    ];
+    for (index, (name, expected)) in expected.into_iter().enumerate() {
+        let fact = model
+            .output_fact(index)
+            .map_err(|error| ModelError::Network { reason: error.to_string() })?;
+        if fact.shape.as_concrete() != Some(&*expected) {
+            let found = format!("{:?}", fact.shape);
+            return Err(ModelError::OutputShape { name, found, expected });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses networks that would exhaust the memory, before anything of that size is allocated.
+fn check_volume(model: &TypedModel) -> Result<(), ModelError> {
+    let facts = model.nodes().iter().flat_map(|node| &node.outputs);
+    let values = facts.fold(0u64, |sum, output| {
+        let shape = output.fact.shape.as_concrete();
+        let product = shape.map_or(u64::MAX, |shape| {
+            shape.iter().fold(1, |product: u64, &dim| product.saturating_mul(dim as u64))
+        });
+        sum.saturating_add(product)
+    });
+    match values {
+        0..=MOST_VALUES => Ok(()),
+        _ => Err(ModelError::Activations { values, limit: MOST_VALUES }),
+    }
+}

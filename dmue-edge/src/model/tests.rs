@@ -1,0 +1,513 @@
+//! The whole way from parts to answers, and every lie that a file can tell.
+
+use prost::Message;
+use rand::RngExt;
+
+use super::file::{self, ModelFile};
+use super::fixture::{self, generator, manifest, model, uncertainty, values};
+use super::graph::assemble;
+use super::manifest::MANIFEST_KEY;
+use super::proto::{attribute_int, node, pb, tensor_f32, tensor_i64, value_info};
+use super::*;
+use crate::Error;
+use crate::face::align::FaceCrop;
+
+fn load(proto: &pb::ModelProto) -> Result<Model, ModelError> {
+    Model::from_bytes(&proto.encode_to_vec())
+}
+
+fn crop(seed: u64, size: u32, channels: u32) -> FaceCrop {
+    let mut g = generator(seed);
+    let pixels = (0..size * size * channels).map(|_| g.random()).collect();
+    FaceCrop { size, channels, pixels }
+}
+
+#[test]
+fn a_model_answers_and_its_graph_agrees_with_the_plain_formulas() {
+    for (seed, (classes, colour)) in
+        (0..).zip([(2, Colour::Gray), (3, Colour::Rgb), (8, Colour::Gray), (26, Colour::Gray)])
+    {
+        let model = load(&model(seed, classes, colour)).unwrap();
+        assert_eq!(*model.manifest(), manifest(classes, 12, colour));
+        assert_eq!(*model.uncertainty(), uncertainty(seed, classes, 6, 5));
+        let mut scores = vec![];
+        for seed in 0..40 {
+            let answer = model.infer(&crop(seed, 12, colour.channels())).unwrap();
+            let expected = model.uncertainty().confidence(&answer.feature, &answer.logits, None);
+            assert_eq!((answer.logits.len(), answer.feature.len()), (classes, 6));
+            assert!((answer.score - expected.score).abs() < 1e-5, "{answer:?} {expected:?}");
+            assert!((answer.alpha - expected.alpha).abs() < 1e-5, "{answer:?} {expected:?}");
+            scores.push(answer.score);
+        }
+        assert!(scores.iter().any(|score| (score - scores[0]).abs() > 1e-4), "{scores:?}");
+    }
+}
+
+/// The tiny network by hand: the same numbers as loops in f64.
+#[test]
+fn logits_and_feature_are_those_of_the_network() {
+    let (seed, classes) = (5, 4);
+    let model = load(&model(seed, classes, Colour::Rgb)).unwrap();
+    let crop = crop(9, 12, 3);
+    let input = preprocess::normalise(&crop, &model.manifest().input).unwrap();
+    let weights = fixture::network(seed, 3, classes, 6).initialisers;
+    let weight = |name: &str| {
+        let tensor = weights.iter().find(|tensor| tensor.name == name).unwrap();
+        let (words, _) = tensor.raw_data.as_chunks::<4>();
+        words.iter().map(|word| f64::from(f32::from_le_bytes(*word))).collect::<Vec<_>>()
+    };
+    let (kernel, bias) = (weight("conv.weight"), weight("conv.bias"));
+    let mut pooled = [0.0; 4];
+    for (channel, pooled) in pooled.iter_mut().enumerate() {
+        for (y, x) in (0..6i32).flat_map(|y| (0..6i32).map(move |x| (y, x))) {
+            let mut value = bias[channel];
+            for (c, ky, kx) in (0..27).map(|i| (i / 9, i / 3 % 3, i % 3)) {
+                let (row, column) = (2 * y + ky as i32 - 1, 2 * x + kx as i32 - 1);
+                if (0..12).contains(&row) && (0..12).contains(&column) {
+                    let pixel = input[c * 144 + row as usize * 12 + column as usize];
+                    value += kernel[((channel * 3 + c) * 3 + ky) * 3 + kx] * f64::from(pixel);
+                }
+            }
+            *pooled += value.max(0.0) / 36.0;
+        }
+    }
+    let linear = |weights: &[f64], x: &[f64]| -> Vec<f64> {
+        let rows = weights.chunks(x.len());
+        rows.map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect()
+    };
+    let feature = linear(&weight("body.weight"), &pooled);
+    let logits = linear(&weight("head.weight"), &feature);
+    let answer = model.infer(&crop).unwrap();
+    for (found, expected) in [(&answer.feature, &feature), (&answer.logits, &logits)] {
+        for (a, b) in found.iter().zip(expected) {
+            assert!((f64::from(*a) - b).abs() < 1e-5, "{found:?} {expected:?}");
+        }
+    }
+    let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
+    for (probability, logit) in answer.probabilities.iter().zip(&logits) {
+        assert!((f64::from(*probability) - logit.exp() / sum).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn a_tensor_is_answered_as_the_crop_it_was_made_of() {
+    let model = load(&model(1, 3, Colour::Gray)).unwrap();
+    let crop = crop(2, 12, 1);
+    let tensor = preprocess::normalise(&crop, &model.manifest().input).unwrap();
+    assert_eq!(model.infer_tensor(&tensor).unwrap(), model.infer(&crop).unwrap());
+}
+
+/// The written graph leaves the batch free: tract loads it with a symbol and gives each row what it gives it alone.
+#[test]
+fn the_graph_takes_any_batch() {
+    use tract_onnx::prelude::*;
+    let proto = model(4, 5, Colour::Gray);
+    let alone = load(&proto).unwrap();
+    let parsed = onnx().parse(&proto, None).unwrap().model;
+    let batched = parsed.into_optimized().unwrap().into_runnable().unwrap();
+    let faces = values(&mut generator(8), 3 * 144);
+    let input = Tensor::from_shape(&[3, 1, 12, 12], &faces).unwrap();
+    let outputs = batched.run(tvec!(input.into_tvalue())).unwrap();
+    for (row, face) in faces.chunks(144).enumerate() {
+        let answer = alone.infer_tensor(face).unwrap();
+        let expected = [answer.logits, answer.feature, vec![answer.score], vec![answer.alpha]];
+        for (output, expected) in outputs.iter().zip(expected) {
+            assert_eq!(output.shape()[0], 3);
+            let output = output.to_plain_array_view::<f32>().unwrap();
+            let found = output.index_axis(tract_ndarray::Axis(0), row);
+            for (a, b) in found.iter().zip(expected) {
+                assert!((a - b).abs() < 1e-5, "{a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_is_shared_between_threads() {
+    let model = load(&model(6, 3, Colour::Gray)).unwrap();
+    let expected = model.infer(&crop(1, 12, 1)).unwrap();
+    std::thread::scope(|scope| {
+        let ask = || scope.spawn(|| model.infer(&crop(1, 12, 1)).unwrap());
+        for thread in [ask(), ask(), ask()] {
+            assert_eq!(thread.join().unwrap(), expected);
+        }
+    });
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_refused() {
+    let model = load(&model(1, 3, Colour::Gray)).unwrap();
+    let error = model.infer(&crop(0, 13, 1)).unwrap_err();
+    assert!(matches!(error, Error::Model(ModelError::Crop { found_size: 13, size: 12, .. })));
+    let error = model.infer_tensor(&[0.0; 143]).unwrap_err();
+    let expected = "the input has 143 values where 144 are needed (channels x size x size)";
+    assert_eq!(error.to_string(), expected);
+    let error = model.infer_tensor(&[f32::NAN; 144]).unwrap_err();
+    assert_eq!(error.to_string(), "the input holds NaN at position 0; give finite values");
+    let error = model.infer_tensor(&[1e38; 144]).unwrap_err();
+    assert!(matches!(error, Error::Run(_)), "{error}");
+}
+
+#[test]
+fn a_file_is_written_whole_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.dmue.onnx");
+    let proto = model(2, 3, Colour::Gray);
+    file::write(&path, &proto).unwrap();
+    file::write(&path, &proto).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), proto.encode_to_vec());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let model = Model::open(&path).unwrap();
+    assert_eq!(model.manifest().name, "tiny");
+
+    let mut lie = proto;
+    lie.metadata_props.clear();
+    let error = file::write(&path, &lie).unwrap_err();
+    assert!(matches!(error, ModelError::MissingManifest { .. }), "{error}");
+    assert!(Model::open(&path).is_ok(), "the file from before must be untouched");
+}
+
+#[test]
+fn files_that_cannot_be_opened_or_written_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("none").join("x.dmue.onnx");
+    let proto = model(2, 3, Colour::Gray);
+    for error in [Model::open(&path).unwrap_err(), file::write(&path, &proto).unwrap_err()] {
+        assert!(matches!(error, ModelError::Io { .. }), "{error:?}");
+        assert!(error.to_string().contains("x.dmue.onnx"), "{error}");
+    }
+    assert!(matches!(Model::open(folder.path()).unwrap_err(), ModelError::Io { .. }));
+}
+
+#[test]
+fn what_is_not_onnx_is_told_from_what_is_cut_off() {
+    let others: [&[u8]; 9] = [
+        b"",
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        b"\xff\xd8\xff\xe0\0\x10JFIF",
+        b"PK\x03\x04",
+        b"\x7fELF",
+        b"{\"format_version\": 1}",
+        b"hello, this is no model at all",
+        b"\x1c\0\0\0TFL3",
+        b"\x08\x08\x08",
+    ];
+    for bytes in &others[..8] {
+        let error = Model::from_bytes(bytes).unwrap_err();
+        assert!(matches!(error, ModelError::NotOnnx { .. }), "{bytes:?}: {error}");
+    }
+    assert!(matches!(Model::from_bytes(others[8]), Err(ModelError::Truncated { .. })));
+
+    let bytes = model(2, 3, Colour::Gray).encode_to_vec();
+    for present in (1..bytes.len()).step_by(7) {
+        match Model::from_bytes(&bytes[..present]).unwrap_err() {
+            ModelError::Truncated { needed, present: said } => {
+                assert!(needed as usize > present && said as usize == present, "{needed}");
+            }
+            // A cut between two fields leaves a shorter file that is well formed.
+            ModelError::MissingManifest { .. } => {
+                assert!(pb::ModelProto::decode(&bytes[..present]).is_ok());
+            }
+            other => panic!("cut at {present}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn damage_inside_is_an_error_and_never_a_panic() {
+    let good = model(2, 3, Colour::Gray).encode_to_vec();
+    let mut g = generator(11);
+    for _ in 0..400 {
+        let mut bytes = good.clone();
+        for _ in 0..g.random_range(1..4) {
+            let at = g.random_range(0..bytes.len());
+            bytes[at] = g.random();
+        }
+        // A changed weight is a valid file: only that it comes to an answer counts.
+        let _ = Model::from_bytes(&bytes);
+    }
+    let mut bytes = good;
+    let name = bytes.windows(4).position(|window| window == b"Conv").unwrap();
+    bytes[name] = 0xff; // no UTF-8
+    let error = Model::from_bytes(&bytes).unwrap_err();
+    assert!(matches!(error, ModelError::Corrupt { .. }), "{error}");
+}
+
+fn graph(proto: &mut pb::ModelProto) -> &mut pb::GraphProto {
+    proto.graph.as_mut().unwrap()
+}
+
+fn tensor<'a>(proto: &'a mut pb::ModelProto, name: &str) -> &'a mut pb::TensorProto {
+    graph(proto).initializer.iter_mut().find(|tensor| tensor.name == name).unwrap()
+}
+
+fn node_of<'a>(proto: &'a mut pb::ModelProto, op_type: &str) -> &'a mut pb::NodeProto {
+    graph(proto).node.iter_mut().find(|node| node.op_type == op_type).unwrap()
+}
+
+fn edit_json(proto: &mut pb::ModelProto, from: &str, to: &str) {
+    let json = &mut proto.metadata_props[0].value;
+    assert!(json.contains(from), "{json}");
+    *json = json.replacen(from, to, 1);
+}
+
+/// Makes a node whose value nothing needs, so that only the checks see it.
+fn extra(proto: &mut pb::ModelProto, extra: pb::NodeProto) {
+    graph(proto).node.push(extra);
+}
+
+type Lie = fn(&mut pb::ModelProto);
+
+/// What is done to a good file of 3 classes, and a part of the words that must come back.
+const LIES: [(&str, Lie); 55] = [
+    ("it holds no graph", |m| m.graph = None),
+    ("no `dmue.manifest` in metadata_props", |m| m.metadata_props[0].key = "manifest".into()),
+    ("`dmue.manifest` stands 2 times", |m| m.metadata_props.push(m.metadata_props[0].clone())),
+    ("the manifest is not valid: expected", |m| m.metadata_props[0].value = "x{".into()),
+    ("unknown field `stride`", |m| edit_json(m, "\"size\"", "\"stride\":2,\"size\"")),
+    ("format version is 2, this dmue reads up to 1", |m| {
+        edit_json(m, "version\":1", "version\":2")
+    }),
+    ("the manifest's input.size is wrong: 4", |m| edit_json(m, "\"size\":12", "\"size\":4")),
+    ("operator set 13", |m| m.opset_import[0].version = 13),
+    ("operator set 0", |m| m.opset_import.clear()),
+    ("functions is not accepted", |m| m.functions.push(pb::FunctionProto::default())),
+    ("training_info is not accepted", |m| m.training_info.push(Default::default())),
+    ("sparse_initializer is not", |m| graph(m).sparse_initializer.push(Default::default())),
+    ("inputs are none", |m| graph(m).input.clear()),
+    ("inputs are `image` float [N, 1, 12, 12]", |m| graph(m).input[0].name = "image".into()),
+    ("it must have the one input `face`", |m| {
+        let second = value_info("second", &[1]);
+        graph(m).input.push(second);
+    }),
+    ("`face` float [N, 1, 13, 12]; it must", |m| {
+        graph(m).input[0] = value_info("face", &[1, 13, 12])
+    }),
+    ("`face` float [N, 144]; it must", |m| graph(m).input[0] = value_info("face", &[144])),
+    ("`face` of another type", |m| graph(m).input[0].r#type = None),
+    ("float [N, 3, 12, 12]", |m| edit_json_colour(m)),
+    ("output `logits` is missing", |m| drop(graph(m).output.remove(0))),
+    ("output `feature` is missing", |m| drop(graph(m).output.remove(1))),
+    ("output `score` is missing", |m| graph(m).output[2].name = "certainty".into()),
+    ("output `alpha` is missing", |m| drop(graph(m).output.pop())),
+    ("node `output` reads `probabilities`", |m| {
+        graph(m).output.push(value_info("probabilities", &[3]));
+    }),
+    ("initialiser `class_means` is missing", |m| {
+        graph(m).initializer.retain(|t| t.name != CLASS_MEANS)
+    }),
+    ("initialiser `class_means` has shape [3, 6] where [classes, D] is needed (2 classes)", |m| {
+        edit_json(m, ",\"class 2\"", "");
+    }),
+    ("`class_means` has shape [3, 6] where [classes, D] is needed (4 classes)", |m| {
+        edit_json(m, ",\"class 2\"", ",\"class 2\",\"class 3\"");
+    }),
+    ("`class_means` has shape [18]", |m| tensor(m, CLASS_MEANS).dims = vec![18]),
+    ("initialiser `prior_weight` has shape [1, 1]", |m| tensor(m, PRIOR_WEIGHT).dims = vec![1, 1]),
+    ("initialiser `prior_weight` is 0", |m| {
+        *tensor(m, PRIOR_WEIGHT) = tensor_f32(PRIOR_WEIGHT, &[1], &[0.0])
+    }),
+    ("initialiser `prior_weight` is -2", |m| {
+        *tensor(m, PRIOR_WEIGHT) = tensor_f32(PRIOR_WEIGHT, &[1], &[-2.0])
+    }),
+    ("tensor `prior_weight` has ONNX data type 7", |m| {
+        *tensor(m, PRIOR_WEIGHT) = tensor_i64(PRIOR_WEIGHT, &[1], &[2])
+    }),
+    ("initialiser `score_head.w1` has shape [10, 5] where [5, 10]", |m| {
+        tensor(m, "score_head.w1").dims = vec![10, 5]
+    }),
+    ("initialiser `alpha_head.w1` has shape [9, 2] where [3, 6]", |m| {
+        tensor(m, "alpha_head.w1").dims = vec![9, 2]
+    }),
+    ("initialiser `score_head.b1` has shape [1, 5] where [H]", |m| {
+        tensor(m, "score_head.b1").dims = vec![1, 5]
+    }),
+    ("initialiser `alpha_head.w2` has shape [3, 1]", |m| {
+        tensor(m, "alpha_head.w2").dims = vec![3, 1]
+    }),
+    ("tensor `conv.weight` holds NaN at position 7", |m| {
+        tensor(m, "conv.weight").raw_data[28..32].copy_from_slice(&f32::NAN.to_le_bytes());
+    }),
+    ("tensor `class_means` holds -inf at position 0", |m| {
+        tensor(m, CLASS_MEANS).raw_data[..4].copy_from_slice(&f32::NEG_INFINITY.to_le_bytes());
+    }),
+    ("tensor `conv.bias` holds inf at position 3", |m| {
+        let bias = tensor(m, "conv.bias");
+        (bias.raw_data, bias.float_data) = (vec![], vec![0.0, 0.0, 0.0, f32::INFINITY]);
+    }),
+    ("tensor `conv.bias` refers to a file outside", |m| {
+        tensor(m, "conv.bias").data_location = Some(1)
+    }),
+    ("tensor `conv.bias` refers to a file outside", |m| {
+        tensor(m, "conv.bias").external_data.push(Default::default());
+    }),
+    ("tensor `body.weight` says shape [6, 5] but holds 24", |m| {
+        tensor(m, "body.weight").dims = vec![6, 5]
+    }),
+    ("says shape [1099511627776, 1099511627776] but", |m| {
+        tensor(m, "body.weight").dims = vec![1 << 40; 2]
+    }),
+    ("says shape [-6, -4] but", |m| tensor(m, "body.weight").dims = vec![-6, -4]),
+    ("says shape [0, 4] but holds 0", |m| {
+        let weight = tensor(m, "body.weight");
+        (weight.dims, weight.raw_data) = (vec![0, 4], vec![]);
+    }),
+    ("tensor `body.weight` has ONNX data type 11", |m| tensor(m, "body.weight").data_type = 11),
+    ("the name `conv` is given twice", |m| extra(m, node("Relu", &["conv"], &["conv"], vec![]))),
+    ("the name `conv.bias` is given twice", |m| {
+        let twice = tensor(m, "conv.bias").clone();
+        graph(m).initializer.push(twice);
+    }),
+    ("node `relu` reads `konv`", |m| node_of(m, "Relu").input[0] = "konv".into()),
+    ("node `conv` reads `relu`", |m| node_of(m, "Conv").input[0] = "relu".into()),
+    ("operator `Loop` of node `loop` is not", |m| {
+        extra(m, node("Loop", &["conv"], &["loop"], vec![]))
+    }),
+    ("node `double` is not accepted: it depends on constants", |m| {
+        extra(m, node("Add", &["conv.bias", "conv.bias"], &["double"], vec![]));
+    }),
+    ("attribute `value` of node `x` is not", |m| {
+        let value = pb::AttributeProto {
+            name: "value".into(),
+            t: Some(tensor_f32("inner", &[1], &[f32::NAN])),
+            ..Default::default()
+        };
+        extra(m, node("Relu", &["conv"], &["x"], vec![value]));
+    }),
+    ("attribute `axis` of node `x` is not accepted: it is absurdly large", |m| {
+        extra(m, node("Flatten", &["conv"], &["x"], vec![attribute_int("axis", i64::MIN)]));
+    }),
+    ("operator `Relu` of node `relu` is not", |m| node_of(m, "Relu").domain = "elsewhere".into()),
+];
+
+fn edit_json_colour(proto: &mut pb::ModelProto) {
+    edit_json(proto, "gray", "rgb");
+    edit_json(proto, "\"mean\":[0.5]", "\"mean\":[0.5,0.5,0.5]");
+    edit_json(proto, "\"std\":[0.25]", "\"std\":[0.25,0.25,0.25]");
+}
+
+#[test]
+fn every_lie_that_needs_no_runtime_to_see_is_its_own_error() {
+    let good = model(2, 3, Colour::Gray);
+    ModelFile::check(good.clone()).unwrap();
+    for (number, (words, lie)) in LIES.into_iter().enumerate() {
+        let mut proto = good.clone();
+        lie(&mut proto);
+        let error = ModelFile::parse(&proto.encode_to_vec()).unwrap_err().to_string();
+        assert!(error.contains(words), "lie {number}: `{error}` instead of `{words}`");
+    }
+}
+
+/// Replaces the node that makes `output`.
+fn replace(proto: &mut pb::ModelProto, output: &str, with: pb::NodeProto) {
+    let nodes = &mut graph(proto).node;
+    *nodes.iter_mut().find(|node| node.output[0] == output).unwrap() = with;
+}
+
+#[test]
+fn logits_for_other_classes_than_named_are_refused() {
+    let (named, made) = (3, 4);
+    let network = fixture::network(1, 1, made, 6);
+    let proto = assemble(network, &uncertainty(1, named, 6, 5), &manifest(named, 12, Colour::Gray));
+    let error = load(&proto.unwrap()).unwrap_err();
+    // The one-hot of a fourth class does not fit the heads, which tract may find before the shapes are compared.
+    let refused = matches!(error, ModelError::OutputShape { name: LOGITS, .. });
+    assert!(refused || matches!(error, ModelError::Network { .. }), "{error}");
+    assert!(refused, "{error}");
+}
+
+#[test]
+fn a_feature_of_another_size_than_the_class_means_is_refused() {
+    let network = fixture::network(1, 1, 3, 7);
+    let proto = assemble(network, &uncertainty(1, 3, 6, 5), &manifest(3, 12, Colour::Gray));
+    let error = load(&proto.unwrap()).unwrap_err();
+    assert!(matches!(error, ModelError::Network { .. }), "{error}");
+}
+
+#[test]
+fn outputs_of_another_shape_are_refused() {
+    for (output, input) in
+        [(SCORE, "uncertainty.score_head.4"), (ALPHA, "uncertainty.alpha_head.4")]
+    {
+        let mut proto = model(2, 3, Colour::Gray);
+        replace(&mut proto, output, node("Identity", &[input], &[output], vec![]));
+        match load(&proto).unwrap_err() {
+            ModelError::OutputShape { name, expected, .. } => {
+                assert_eq!((name, expected), (output, vec![1]));
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn a_graph_that_computes_another_uncertainty_is_refused() {
+    for (output, head) in [(SCORE, "score_head.w2"), (ALPHA, "alpha_head.w1")] {
+        let mut proto = model(2, 3, Colour::Gray);
+        // The graph goes on with the old weights under another name, the named ones say something else.
+        let old = tensor(&mut proto, head);
+        let (dims, size) = (old.dims.clone(), old.raw_data.len());
+        old.name = "hidden".into();
+        let raw_data = [0.5f32.to_le_bytes()].concat().repeat(size / 4);
+        let named = pb::TensorProto {
+            name: head.into(),
+            dims,
+            data_type: 1,
+            raw_data,
+            ..Default::default()
+        };
+        graph(&mut proto).initializer.push(named);
+        for node in &mut graph(&mut proto).node {
+            node.input
+                .iter_mut()
+                .filter(|name| *name == head)
+                .for_each(|name| *name = "hidden".into());
+        }
+        match load(&proto).unwrap_err() {
+            ModelError::UncertaintyDisagrees { output: found, .. } => assert_eq!(found, output),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn a_network_that_tract_cannot_run_is_refused() {
+    let mut proto = model(2, 3, Colour::Gray);
+    replace(&mut proto, "flat", node("Transpose", &["pool"], &["flat"], vec![]));
+    let error = load(&proto).unwrap_err();
+    assert!(matches!(error, ModelError::Network { .. }), "{error}");
+
+    // Finite weights whose products are not.
+    let mut proto = model(2, 3, Colour::Gray);
+    *tensor(&mut proto, "conv.weight") = tensor_f32("conv.weight", &[4, 1, 3, 3], &[3e38; 36]);
+    let error = load(&proto).unwrap_err();
+    assert!(matches!(error, ModelError::Network { .. }), "{error}");
+}
+
+#[test]
+fn activations_beyond_all_memory_are_refused_before_they_are_allocated() {
+    let mut proto = model(2, 3, Colour::Gray);
+    let pads = proto::attribute_ints("pads", &[60_000; 4]);
+    node_of(&mut proto, "Conv").attribute.push(pads);
+    graph(&mut proto).node[0].attribute.retain(|attribute| attribute.ints.first() != Some(&1));
+    let error = load(&proto).unwrap_err();
+    assert!(matches!(error, ModelError::Activations { .. }), "{error}");
+}
+
+#[test]
+fn a_model_is_assembled_only_from_parts_that_fit() {
+    let network = || fixture::network(1, 1, 3, 6);
+    let error = assemble(network(), &uncertainty(1, 4, 6, 5), &manifest(3, 12, Colour::Gray));
+    assert!(matches!(error.unwrap_err(), ModelError::Manifest { field: "classes", .. }));
+    let mut manifest = manifest(3, 12, Colour::Gray);
+    manifest.input.std = vec![0.0];
+    let error = assemble(network(), &uncertainty(1, 3, 6, 5), &manifest).unwrap_err();
+    assert!(matches!(error, ModelError::Manifest { field: "input.std", .. }));
+}
+
+#[test]
+fn the_manifest_stands_under_its_key() {
+    let proto = model(1, 3, Colour::Gray);
+    assert_eq!(proto.metadata_props[0].key, MANIFEST_KEY);
+    assert_eq!((proto.ir_version, proto.opset_import[0].version), (8, 17));
+}
