@@ -1,21 +1,23 @@
-//! Pairwise uncertainty: how sure the network may be of its label, from the similarity of the face's feature to the
-//! features of every class.
+//! Pairwise uncertainty: how sure the network may be of its label, from the similarity of the
+//! face's feature to the features of every class.
 //!
-//! The letters are the method's: C classes, D feature size, H hidden units, `f` a unit feature, `mu_i` the mean unit
-//! feature of class i over the training faces, `n0` the weight of that prior, `SV` the C mean similarities.
-//! [`crate::model::graph`] writes the same formulas as ONNX nodes; loading a model compares the two.
+//! The letters are the method's: C classes, D feature size, H hidden units, `f` a unit feature,
+//! `mu_i` the mean unit feature of class i over the training faces, `n0` the weight of that prior,
+//! `SV` the C mean similarities. [`crate::model::graph`] writes the same formulas as ONNX nodes;
+//! loading a model compares the two.
 
 /// Smallest norm a feature is divided by: a zero feature stays zero instead of turning into NaN.
 pub const MIN_NORM: f32 = 1e-12;
 
-/// Smallest range that min-max scaling divides by. A cosine in f32 is good to about 1e-7, so a spread below 1e-4 is
-/// close to rounding noise and must not be blown up to 0..1.
+/// Smallest range that min-max scaling divides by. A cosine in f32 is good to about 1e-7, so a
+/// spread below 1e-4 is close to rounding noise and must not be blown up to 0..1.
 pub const MIN_RANGE: f32 = 1e-4;
 
 /// Parts of the uncertainty whose sizes do not belong together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{part} has {found} values where {expected} are needed; build it for the same classes and feature size"
+    "{part} has {found} values where {expected} are needed; build it for the \
+     same classes and feature size"
 )]
 pub struct ShapeError {
     /// Which part.
@@ -26,13 +28,14 @@ pub struct ShapeError {
     pub expected: usize,
 }
 
-/// `feature` [D] divided by its Euclidean norm: `f = r / ||r||_2`; a zero feature stays zero.
+/// `feature` `[D]` divided by its Euclidean norm: `f = r / ||r||_2`; a zero feature stays zero.
 pub fn unit(feature: &[f32]) -> Vec<f32> {
     let norm = dot(feature, feature).sqrt().max(MIN_NORM);
     feature.iter().map(|value| value / norm).collect()
 }
 
-/// What training knows of the classes: `mu_i` [C, D] and the weight `n0 > 0` it has beside seen frames (section 7).
+/// What training knows of the classes: `mu_i` `[C, D]` and the weight `n0 > 0` it has beside seen
+/// frames (section 7).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prior {
     class_means: Vec<f32>,
@@ -41,7 +44,8 @@ pub struct Prior {
 }
 
 impl Prior {
-    /// `class_means` is [C, D] row major, the mean of each class's *unit* features (so rows are shorter than 1).
+    /// `class_means` is `[C, D]` row major, the mean of each class's *unit* features (so rows are
+    /// shorter than 1).
     ///
     /// # Errors
     /// When `class_means` is not `classes * feature_size` long or either is zero.
@@ -56,7 +60,7 @@ impl Prior {
         Ok(Self { class_means, weight, feature_size: feature_size.max(1) })
     }
 
-    /// `mu_i`, [C, D] row major.
+    /// `mu_i`, `[C, D]` row major.
     pub fn class_means(&self) -> &[f32] {
         &self.class_means
     }
@@ -77,18 +81,19 @@ impl Prior {
     }
 }
 
-/// Running sums of a window of frames: `s_i` [C, D] of unit features and `n_i` [C], the (weighted) count behind each.
+/// Running sums of a window of frames: `s_i` `[C, D]` of unit features and `n_i` `[C]`, the
+/// (weighted) count behind each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassSums {
-    /// `s_i`, [C, D] row major.
+    /// `s_i`, `[C, D]` row major.
     pub sums: Vec<f32>,
-    /// `n_i >= 0`, [C].
+    /// `n_i >= 0`, `[C]`.
     pub counts: Vec<f32>,
 }
 
-/// Section 7: `SV[i] = (n0 <f, mu_i> + <f, s_i>) / (n0 + n_i)`, [C] values in -1..1.
+/// Section 7: `SV[i] = (n0 <f, mu_i> + <f, s_i>) / (n0 + n_i)`, `[C]` values in -1..1.
 ///
-/// `unit_feature` is `f` [D]; without a `window` (W = 0) all `s_i` and `n_i` are zero.
+/// `unit_feature` is `f` `[D]`; without a `window` (W = 0) all `s_i` and `n_i` are zero.
 pub fn similarity(unit_feature: &[f32], prior: &Prior, window: Option<&ClassSums>) -> Vec<f32> {
     let rows = prior.class_means.chunks_exact(prior.feature_size).enumerate();
     rows.map(|(class, mean)| {
@@ -106,8 +111,8 @@ impl ClassSums {
     }
 }
 
-/// Section 4: `SV` scaled by its own minimum and maximum, [C] values in 0..1. Where the two are closer than
-/// [`MIN_RANGE`], that is what it divides by, so equal similarities give zeros.
+/// Section 4: `SV` scaled by its own minimum and maximum, `[C]` values in 0..1. Where the two are
+/// closer than [`MIN_RANGE`], that is what it divides by, so equal similarities give zeros.
 pub fn scale(similarities: &[f32]) -> Vec<f32> {
     let minimum = similarities.iter().copied().fold(f32::INFINITY, f32::min);
     let maximum = similarities.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -115,7 +120,7 @@ pub fn scale(similarities: &[f32]) -> Vec<f32> {
     similarities.iter().map(|value| (value - minimum) / range).collect()
 }
 
-/// Index of the largest of `logits` [C], the first of equals; 0 for none.
+/// Index of the largest of `logits` `[C]`, the first of equals; 0 for none.
 pub fn predicted_class(logits: &[f32]) -> usize {
     let mut best = 0;
     let mut largest = f32::NEG_INFINITY;
@@ -134,8 +139,8 @@ pub fn alpha_input(similarities: &[f32], predicted: usize) -> Vec<f32> {
     input
 }
 
-/// Section 4b, the score's head: `[SV sorted, largest first, SV of predicted, scaled SV, onehot(predicted)]`,
-/// 3C + 1 values. `predicted` is below C.
+/// Section 4b, the score's head: `[SV sorted, largest first, SV of predicted, scaled SV,
+/// onehot(predicted)]`, 3C + 1 values. `predicted` is below C.
 pub fn score_input(similarities: &[f32], predicted: usize) -> Vec<f32> {
     let mut input = similarities.to_vec();
     input.sort_by(|a, b| b.total_cmp(a));
@@ -156,7 +161,8 @@ pub struct TwoLayerHead {
 }
 
 impl TwoLayerHead {
-    /// `w1` [H, inputs] row major, `b1` [H], `prelu` the one slope for negative values, `w2` [1, H], `b2`.
+    /// `w1` `[H, inputs]` row major, `b1` `[H]`, `prelu` the one slope for negative values, `w2`
+    /// `[1, H]`, `b2`.
     ///
     /// # Errors
     /// When `w1` or `w2` do not fit the H of `b1`, or H or `inputs` is zero.
@@ -175,7 +181,7 @@ impl TwoLayerHead {
         Ok(Self { w1, b1, prelu, w2, b2, inputs })
     }
 
-    /// The head's answer in 0..1 for `input` [inputs].
+    /// The head's answer in 0..1 for `input` `[inputs]`.
     pub fn forward(&self, input: &[f32]) -> f32 {
         let hidden = self.w1.chunks_exact(self.inputs).zip(&self.b1).map(|(row, bias)| {
             let value = dot(row, input) + bias;
@@ -234,7 +240,7 @@ impl PairwiseUncertainty {
         Ok(Self { prior, score_head, alpha_head })
     }
 
-    /// Both answers for one face from its `feature` [D] (any length) and `logits` [C].
+    /// Both answers for one face from its `feature` `[D]` (any length) and `logits` `[C]`.
     pub fn confidence(
         &self,
         feature: &[f32],

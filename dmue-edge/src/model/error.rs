@@ -48,7 +48,8 @@ pub enum ModelError {
     },
     /// Plain ONNX, without what makes it a DMUE model.
     #[error(
-        "no `{key}` in metadata_props: plain ONNX, not a model by `dmue-train export`, or cut off at its end"
+        "no `{key}` in metadata_props: plain ONNX, not a model by \
+         `dmue-train export`, or cut off at its end"
     )]
     MissingManifest {
         /// The key that was looked for.
@@ -222,7 +223,8 @@ pub enum ModelError {
     },
     /// The graph computes something else than its own initialisers say.
     #[error(
-        "the graph gives `{output}` {graph} where its class means and heads give {expected}; export the model again"
+        "the graph gives `{output}` {graph} where its class means and heads give \
+         {expected}; export the model again"
     )]
     UncertaintyDisagrees {
         /// `score` or `alpha`.
@@ -237,7 +239,8 @@ pub enum ModelError {
     Uncertainty(#[from] ShapeError),
     /// The crop is not what the network was trained on.
     #[error(
-        "the crop is {found_size}x{found_size} with {found_channels} channel(s), the model takes {size}x{size} with {channels}; align it with the model's own size and colour"
+        "the crop is {found_size}x{found_size} with {found_channels} channel(s), the model \
+         takes {size}x{size} with {channels}; align it with the model's own size and colour"
     )]
     Crop {
         /// Side of the crop.

@@ -1,8 +1,8 @@
 //! Bytes to a checked model, and back to a file.
 //!
-//! A model file may come from anywhere, so every byte is distrusted: the protobuf is decoded once, nothing is
-//! allocated by a number that the bytes do not back up, and tract only sees what `structure` and
-//! `tensors` let through.
+//! A model file may come from anywhere, so every byte is distrusted: the protobuf is decoded once,
+//! nothing is allocated by a number that the bytes do not back up, and tract only sees what
+//! `structure` and `tensors` let through.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -58,7 +58,8 @@ impl ModelFile {
 /// Reads the bytes of a model file.
 ///
 /// # Errors
-/// [`ModelError::Io`] with the path, [`ModelError::FileSize`] for a file that is too large to be one.
+/// [`ModelError::Io`] with the path, [`ModelError::FileSize`] for a file that is too large to be
+/// one.
 pub fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
     let failed = |source| ModelError::Io { path: path.into(), source };
     let file = File::open(path).map_err(failed)?;
@@ -69,11 +70,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
     Ok(content)
 }
 
-/// Checks `model` and writes it to `path`: under a temporary name in the same folder, then renamed, so that a file of
-/// that name is always whole.
+/// Checks `model` and writes it to `path`: under a temporary name in the same folder, then renamed,
+/// so that a file of that name is always whole.
 ///
 /// # Errors
-/// [`ModelError::Io`] with the path; as [`ModelFile::parse`] for a model that would not be read back.
+/// [`ModelError::Io`] with the path; as [`ModelFile::parse`] for a model that would not be read
+/// back.
 pub fn write(path: &Path, model: &ModelProto) -> Result<(), ModelError> {
     let bytes = model.encode_to_vec();
     ModelFile::parse(&bytes)?;
@@ -112,8 +114,8 @@ fn manifest_json(proto: &ModelProto) -> Result<&str, ModelError> {
     }
 }
 
-/// Walks over the outermost fields without decoding them, to tell a file that was cut off from one that is something
-/// else: the decoder's own words do not.
+/// Walks over the outermost fields without decoding them, to tell a file that was cut off from one
+/// that is something else: the decoder's own words do not.
 fn check_framing(bytes: &[u8]) -> Result<(), ModelError> {
     check_file_size(bytes.len() as u64)?;
     if bytes.is_empty() {
@@ -137,10 +139,11 @@ fn truncated(needed: u64, bytes: &[u8]) -> ModelError {
     ModelError::Truncated { needed, present: bytes.len() as u64 }
 }
 
-/// Reads a field's key and, where it has one, its length, and gives the bytes to skip. `Err(None)` where the bytes end
-/// first, a reason where the field is none of ONNX' ModelProto.
+/// Reads a field's key and, where it has one, its length, and gives the bytes to skip. `Err(None)`
+/// where the bytes end first, a reason where the field is none of ONNX' ModelProto.
 fn field_length(rest: &mut &[u8]) -> Result<u64, Option<String>> {
-    // A varint has at most 10 bytes: one that does not decode from more than those is wrong, not cut off.
+    // A varint has at most 10 bytes: one that does not decode from more than those is wrong, not
+    // cut off.
     let ends = |rest: &[u8]| if rest.len() < 10 { None } else { Some("a malformed number".into()) };
     let before = *rest;
     let (field, wire) = match decode_key(rest) {

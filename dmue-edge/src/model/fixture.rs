@@ -72,7 +72,8 @@ pub(crate) fn uncertainty(
     PairwiseUncertainty::new(prior, score_head, alpha_head).unwrap()
 }
 
-/// `face` -> convolution 3x3 stride 2, ReLU, average, linear -> `feature` [N, D] -> linear -> `logits` [N, C].
+/// `face` -> convolution 3x3 stride 2, ReLU, average, linear -> `feature` `[N, D]` -> linear ->
+/// `logits` `[N, C]`.
 pub(crate) fn network(seed: u64, channels: usize, classes: usize, feature: usize) -> Subgraph {
     let mut g = generator(seed);
     let mut constant =

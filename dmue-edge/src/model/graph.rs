@@ -1,6 +1,7 @@
 //! The uncertainty as ONNX nodes, and a whole model from its parts.
 //!
-//! The formulas are those of [`crate::uncertainty`], function for function, with a batch dimension in front.
+//! The formulas are those of [`crate::uncertainty`], function for function, with a batch dimension
+//! in front.
 
 use super::proto::{
     IR_VERSION, OPERATOR_SET, Subgraph, attribute_int, attribute_ints, node, pb, tensor_f32,
@@ -12,10 +13,11 @@ use super::{
 };
 use crate::uncertainty::{MIN_NORM, MIN_RANGE, PairwiseUncertainty, TwoLayerHead};
 
-/// Nodes that make `score` [N] and `alpha` [N] from the values `feature` [N, D] and `logits` [N, C], for W = 0.
+/// Nodes that make `score` `[N]` and `alpha` `[N]` from the values `feature` `[N, D]` and `logits`
+/// `[N, C]`, for W = 0.
 ///
-/// Every node but those hangs under the name `uncertainty.`; the named initialisers are the ones that
-/// [`super::file::ModelFile::parse`] reads back.
+/// Every node but those hangs under the name `uncertainty.`; the named initialisers are the ones
+/// that [`super::file::ModelFile::parse`] reads back.
 pub fn uncertainty_tail(uncertainty: &PairwiseUncertainty) -> Subgraph {
     let mut tail = Tail::default();
     let similarities = tail.similarity(uncertainty);
@@ -31,11 +33,12 @@ pub fn uncertainty_tail(uncertainty: &PairwiseUncertainty) -> Subgraph {
     tail.0
 }
 
-/// The whole model: a network that makes `logits` [N, C] and `feature` [N, D] from `face` [N, channels, S, S], the
-/// uncertainty behind it, and the manifest.
+/// The whole model: a network that makes `logits` `[N, C]` and `feature` `[N, D]` from `face` `[N,
+/// channels, S, S]`, the uncertainty behind it, and the manifest.
 ///
 /// # Errors
-/// [`ModelError::Manifest`] for a manifest that cannot be true, also when its classes are not the uncertainty's.
+/// [`ModelError::Manifest`] for a manifest that cannot be true, also when its classes are not the
+/// uncertainty's.
 pub fn assemble(
     network: Subgraph,
     uncertainty: &PairwiseUncertainty,
@@ -77,7 +80,7 @@ pub fn assemble(
 struct Tail(Subgraph);
 
 impl Tail {
-    /// `SV = n0 <f, mu> / n0` [N, C] with `f` the unit feature.
+    /// `SV = n0 <f, mu> / n0` `[N, C]` with `f` the unit feature.
     fn similarity(&mut self, uncertainty: &PairwiseUncertainty) -> String {
         let prior = uncertainty.prior();
         let shape = [prior.classes(), prior.feature_size()];
@@ -95,7 +98,7 @@ impl Tail {
         self.add("similarities", "Div", &[&weighted, PRIOR_WEIGHT], vec![])
     }
 
-    /// onehot(predicted) [N, C].
+    /// onehot(predicted) `[N, C]`.
     fn one_hot(&mut self, classes: usize) -> String {
         let depth = self.named_i64("classes", classes);
         let values = self.named_f32("off_on", &[0.0, 1.0]);
@@ -105,7 +108,7 @@ impl Tail {
         self.add("one_hot", "OneHot", &[&predicted, &depth, &values], last)
     }
 
-    /// `SV` scaled to 0..1 by its own minimum and maximum [N, C].
+    /// `SV` scaled to 0..1 by its own minimum and maximum `[N, C]`.
     fn scale(&mut self, similarities: &str) -> String {
         let minimum_range = self.named_f32("min_range", &[MIN_RANGE]);
         let last = || vec![attribute_ints("axes", &[-1]), attribute_int("keepdims", 1)];
@@ -117,7 +120,7 @@ impl Tail {
         self.add("scaled", "Div", &[&above, &range], vec![])
     }
 
-    /// `SV` sorted, largest first [N, C].
+    /// `SV` sorted, largest first `[N, C]`.
     fn sort(&mut self, similarities: &str, classes: usize) -> String {
         let count = self.named_i64("sort_count", classes);
         let [values, indices] = ["uncertainty.sorted", "uncertainty.order"];
@@ -126,7 +129,7 @@ impl Tail {
         values.to_string()
     }
 
-    /// `SV` of the predicted class [N, 1].
+    /// `SV` of the predicted class `[N, 1]`.
     fn of_predicted(&mut self, similarities: &str, one_hot: &str) -> String {
         let axis = self.named_i64("class_axis", 1);
         let picked = self.add("picked", "Mul", &[similarities, one_hot], vec![]);
@@ -138,7 +141,7 @@ impl Tail {
         self.add(name, "Concat", parts, vec![attribute_int("axis", 1)])
     }
 
-    /// `sigmoid(W2 . PReLU(W1 x + b1) + b2)` as value `output` [N].
+    /// `sigmoid(W2 . PReLU(W1 x + b1) + b2)` as value `output` `[N]`.
     fn head(&mut self, name: &str, head: &TwoLayerHead, input: &str, output: &str) {
         let (w1, b1, prelu, w2, b2) = head.weights();
         let hidden = head.hidden();

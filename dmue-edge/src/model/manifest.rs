@@ -1,4 +1,5 @@
-//! The manifest: what a model file says about itself, as JSON under [`MANIFEST_KEY`] in ONNX' `metadata_props`.
+//! The manifest: what a model file says about itself, as JSON under [`MANIFEST_KEY`] in ONNX'
+//! `metadata_props`.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,7 +11,8 @@ use crate::face::align::FaceTemplate;
 /// Where in `metadata_props` the manifest stands.
 pub const MANIFEST_KEY: &str = "dmue.manifest";
 
-/// The latest format that is understood. A file with a later one is refused: its meaning cannot be guessed.
+/// The latest format that is understood. A file with a later one is refused: its meaning cannot be
+/// guessed.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Sides in pixels that an input may have.
@@ -18,8 +20,8 @@ pub const INPUT_SIZES: std::ops::RangeInclusive<u32> = 8..=1024;
 
 /// Everything about a model that is not a weight.
 ///
-/// Unknown keys are an error: a key that this version does not know may change what the file means, and a new key
-/// therefore comes with a new `format_version`.
+/// Unknown keys are an error: a key that this version does not know may change what the file means,
+/// and a new key therefore comes with a new `format_version`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -101,8 +103,9 @@ impl Manifest {
     /// Reads and validates the JSON.
     ///
     /// # Errors
-    /// [`ModelError::FutureFormat`] before anything else in a newer file is looked at, [`ModelError::ManifestJson`]
-    /// for what does not parse (unknown keys too), [`ModelError::Manifest`] for values that cannot be true.
+    /// [`ModelError::FutureFormat`] before anything else in a newer file is looked at,
+    /// [`ModelError::ManifestJson`] for what does not parse (unknown keys too),
+    /// [`ModelError::Manifest`] for values that cannot be true.
     pub fn from_json(json: &str) -> Result<Self, ModelError> {
         let Version { format_version } = serde_json::from_str(json).map_err(json_error)?;
         if format_version > u64::from(FORMAT_VERSION) {
@@ -194,7 +197,8 @@ fn validate_input(input: &InputSpec) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// Landmarks may lie somewhat outside of a tight crop, but an alignment needs eyes that are apart and a mouth below them.
+/// Landmarks may lie somewhat outside of a tight crop, but an alignment needs eyes that are apart
+/// and a mouth below them.
 fn validate_template(template: &FaceTemplate) -> Result<(), ModelError> {
     const FIELD: &str = "input.template";
     const SANE: std::ops::RangeInclusive<f32> = -0.5..=1.5;

@@ -1,14 +1,15 @@
-//! The model file `NAME.dmue.onnx`: what it is, how it is checked, how it is run and how it is written.
+//! The model file `NAME.dmue.onnx`: what it is, how it is checked, how it is run and how it is
+//! written.
 //!
-//! One file holds everything: a plain ONNX network from input `face` [N, 1 or 3, S, S] to the outputs `logits` [N, C],
-//! `feature` [N, D], `score` [N] and `alpha` [N]; the [`Manifest`] in `metadata_props`; class means, prior weight and
-//! the two uncertainty heads as named initialisers that are also wired into the graph. Any ONNX runtime gives the same
-//! answers.
+//! One file holds everything: a plain ONNX network from input `face` `[N, 1 or 3, S, S]` to the
+//! outputs `logits` `[N, C]`, `feature` `[N, D]`, `score` `[N]` and `alpha` `[N]`; the [`Manifest`]
+//! in `metadata_props`; class means, prior weight and the two uncertainty heads as named
+//! initialisers that are also wired into the graph. Any ONNX runtime gives the same answers.
 //!
 //! | file | its one reason to change |
 //! |---|---|
 //! | [`manifest`] | what a model says about itself |
-//! | [`file`] | bytes to a checked model, and back |
+//! | [`mod@file`] | bytes to a checked model, and back |
 //! | `tensors` | which weights are believed, and the named ones |
 //! | `structure` | which graphs are believed |
 //! | [`preprocess`] | pixels to the input tensor |
@@ -34,25 +35,26 @@ pub use error::ModelError;
 pub use manifest::{Colour, InputSpec, Manifest, TrainingInfo};
 pub use runtime::{Inference, Model};
 
-/// Name of the input, [N, 1 or 3, S, S].
+/// Name of the input, `[N, 1 or 3, S, S]`.
 pub const FACE: &str = "face";
-/// Name of the output with one value a class, [N, C].
+/// Name of the output with one value a class, `[N, C]`.
 pub const LOGITS: &str = "logits";
-/// Name of the output with the feature before neck and head, [N, D].
+/// Name of the output with the feature before neck and head, `[N, D]`.
 pub const FEATURE: &str = "feature";
-/// Name of the output with the confidence in the label, [N], 0..1.
+/// Name of the output with the confidence in the label, `[N]`, 0..1.
 pub const SCORE: &str = "score";
-/// Name of the output with the paper's confidence, [N], 0..1.
+/// Name of the output with the paper's confidence, `[N]`, 0..1.
 pub const ALPHA: &str = "alpha";
 /// All outputs that a model has, in the order they are written.
 pub const OUTPUTS: [&str; 4] = [LOGITS, FEATURE, SCORE, ALPHA];
 
-/// Name of the initialiser with the mean unit features `mu_i`, [C, D].
+/// Name of the initialiser with the mean unit features `mu_i`, `[C, D]`.
 pub const CLASS_MEANS: &str = "class_means";
-/// Name of the initialiser with the weight `n0` of the class means, [1].
+/// Name of the initialiser with the weight `n0` of the class means, `[1]`.
 pub const PRIOR_WEIGHT: &str = "prior_weight";
-/// First part of the names of the score head's initialisers: `.w1` [H, 3C+1], `.b1` [H], `.prelu` [1], `.w2` [1, H],
-/// `.b2` [1].
+/// First part of the names of the score head's initialisers: `.w1` `[H, 3C+1]`, `.b1` `[H]`,
+/// `.prelu` `[1]`, `.w2` `[1, H]`, `.b2` `[1]`.
 pub const SCORE_HEAD: &str = "score_head";
-/// First part of the names of the alpha head's initialisers: `.w1` [H, 2C] (H = C in the paper), the rest as above.
+/// First part of the names of the alpha head's initialisers: `.w1` `[H, 2C]` (H = C in the paper),
+/// the rest as above.
 pub const ALPHA_HEAD: &str = "alpha_head";

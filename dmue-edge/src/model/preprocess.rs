@@ -3,12 +3,12 @@
 use super::{InputSpec, ModelError};
 use crate::face::align::FaceCrop;
 
-/// `crop` as a tensor `[channels, size, size]`, row major: `(pixel / 255 - mean) / std` per channel. Interleaved pixels
-/// become planes in the order of the crop (red, green, blue).
+/// `crop` as a tensor `[channels, size, size]`, row major: `(pixel / 255 - mean) / std` per
+/// channel. Interleaved pixels become planes in the order of the crop (red, green, blue).
 ///
 /// # Errors
-/// [`ModelError::Crop`] when size or channels are not the model's, [`ModelError::InputLength`] when the crop's
-/// pixels are not as many as it says.
+/// [`ModelError::Crop`] when size or channels are not the model's, [`ModelError::InputLength`] when
+/// the crop's pixels are not as many as it says.
 pub fn normalise(crop: &FaceCrop, input: &InputSpec) -> Result<Vec<f32>, ModelError> {
     check(crop, input)?;
     let channels = input.colour.channels() as usize;

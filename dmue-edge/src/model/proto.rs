@@ -66,7 +66,7 @@ pub fn attribute_float(name: &str, f: f32) -> AttributeProto {
     AttributeProto { f, ..attribute(name, AttributeType::Float) }
 }
 
-/// A float input or output with a free batch dimension before `dims`: [N, dims..].
+/// A float input or output with a free batch dimension before `dims`: `[N, dims..]`.
 pub fn value_info(name: &str, dims: &[usize]) -> ValueInfoProto {
     use pb::tensor_shape_proto::{Dimension, dimension::Value};
     let fixed = dims.iter().map(|&dim| Value::DimValue(dim as i64));

@@ -11,7 +11,7 @@ use tract_onnx::prelude::{
 };
 
 use super::file::{self, ModelFile};
-use super::proto::pb::ModelProto;
+use super::proto::pb;
 use super::{ALPHA, FEATURE, LOGITS, Manifest, ModelError, OUTPUTS, SCORE, preprocess};
 use crate::face::align::FaceCrop;
 use crate::uncertainty::{Confidence, PairwiseUncertainty};
@@ -20,26 +20,31 @@ use crate::{Error, Result};
 /// Values that a network's wires may hold for one face, weights included: 1 GiB of floats.
 const MOST_VALUES: u64 = 1 << 28;
 
-/// How far graph and [`crate::uncertainty`] may differ: a hundred times what rounding does, a tenth of what a reader of
-/// a score would notice.
+/// How far graph and [`crate::uncertainty`] may differ: a hundred times what rounding does, a tenth
+/// of what a reader of a score would notice.
 const UNCERTAINTY_TOLERANCE: f32 = 1e-3;
 
 /// A model that is ready to run. Immutable, and shared between threads as it is.
+///
+/// tract runs the network up to `logits` and `feature`; score and alpha come from
+/// [`crate::uncertainty`] and the file's own initialisers. The same formulas stand in the graph,
+/// for other runtimes; as some fifty small operators they were seen to take tract 0.1 ms, beside
+/// 0.75 ms for a whole edge network. Loading compares the two.
 #[derive(Clone)]
 pub struct Model {
     manifest: Manifest,
     uncertainty: PairwiseUncertainty,
-    plan: Arc<TypedRunnableModel>,
+    network: Network,
 }
 
 /// What the network says about one face. Every number is finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inference {
-    /// [C], in the order of the manifest's classes.
+    /// `[C]`, in the order of the manifest's classes.
     pub logits: Vec<f32>,
-    /// softmax(logits) [C], sums to 1.
+    /// softmax(logits) `[C]`, sums to 1.
     pub probabilities: Vec<f32>,
-    /// [D], before neck and head, not normalised.
+    /// `[D]`, before neck and head, not normalised.
     pub feature: Vec<f32>,
     /// 0..1, the estimated probability that the label is right; higher is more certain.
     pub score: f32,
@@ -64,21 +69,21 @@ impl Model {
         Self::from_file(ModelFile::parse(bytes)?)
     }
 
-    /// Prepares a file that was parsed before, and runs it once: outputs must be finite, and `score` and `alpha` must
-    /// be what the file's own class means and heads give.
+    /// Prepares a file that was parsed before, and runs it once: outputs must be finite, and the
+    /// graph's `score` and `alpha` must be what the file's own class means and heads give.
     ///
     /// # Errors
     /// [`ModelError::OutputShape`], [`ModelError::Activations`], [`ModelError::Network`] or
     /// [`ModelError::UncertaintyDisagrees`].
     pub fn from_file(file: ModelFile) -> Result<Self, ModelError> {
-        let ModelFile { manifest, uncertainty, proto } = file;
-        let shape = manifest.input.shape();
-        let typed = guarded(|| load(&proto, shape))?;
-        check_shapes(&typed, manifest.classes.len(), uncertainty.prior().feature_size())?;
-        check_volume(&typed)?;
-        let plan = guarded(|| typed.into_optimized()?.into_runnable())?;
-        let model = Self { manifest, uncertainty, plan };
-        model.check_on_a_probe()?;
+        let typed = load(&file)?;
+        // One run is not worth the time to optimise for.
+        let graph = Network::new(typed.clone(), &file)?;
+        let network = guarded(|| optimise(typed, 2))?;
+        let network = Network::new(network, &file)?;
+        let ModelFile { manifest, uncertainty, .. } = file;
+        let model = Self { manifest, uncertainty, network };
+        model.check_on_a_probe(&graph)?;
         Ok(model)
     }
 
@@ -95,64 +100,33 @@ impl Model {
     /// Runs the network on one crop.
     ///
     /// # Errors
-    /// [`ModelError::Crop`] for a crop of another size or colour, [`Error::Run`] when tract fails or an output is
-    /// not finite.
+    /// [`ModelError::Crop`] for a crop of another size or colour, [`Error::Run`] when tract fails
+    /// or an output is not finite.
     pub fn infer(&self, crop: &FaceCrop) -> Result<Inference> {
-        self.run(&preprocess::normalise(crop, &self.manifest.input)?)
+        self.infer_tensor(&preprocess::normalise(crop, &self.manifest.input)?)
     }
 
-    /// Runs the network on a tensor `face` [channels, S, S] that is normalised already.
+    /// Runs the network on a tensor `face` `[channels, S, S]` that is normalised already.
     ///
     /// # Errors
-    /// [`ModelError::InputLength`] or [`ModelError::InputValue`] for a tensor of another length or with NaN or infinity in
-    /// it, else as [`Model::infer`].
+    /// [`ModelError::InputLength`] or [`ModelError::InputValue`] for a tensor of another length or
+    /// with NaN or infinity in it, else as [`Model::infer`].
     pub fn infer_tensor(&self, face: &[f32]) -> Result<Inference> {
-        let expected = self.manifest.input.shape().iter().product();
-        if face.len() != expected {
-            return Err(ModelError::InputLength { found: face.len(), expected }.into());
-        }
-        if let Some((index, &value)) = face.iter().enumerate().find(|(_, v)| !v.is_finite()) {
-            return Err(ModelError::InputValue { index, value }.into());
-        }
-        self.run(face)
+        let [logits, feature] = self.network.run(face)?;
+        let Confidence { score, alpha } = self.uncertainty.confidence(&feature, &logits, None);
+        Inference::new(logits, feature, score, alpha)
     }
 
-    fn run(&self, face: &[f32]) -> Result<Inference> {
-        let outputs = guarded(|| self.run_plan(face)).map_err(|e| Error::Run(e.to_string()))?;
-        let [logits, feature, score, alpha] = outputs;
-        for (name, values) in OUTPUTS.iter().zip([&logits, &feature, &score, &alpha]) {
-            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(Error::Run(format!("output `{name}` holds {value}")));
-            }
-        }
-        let first = |values: &[f32]| values.first().copied().unwrap_or_default();
-        let (score, alpha) = (first(&score), first(&alpha));
-        Ok(Inference { probabilities: softmax(&logits), logits, feature, score, alpha })
-    }
-
-    /// The four outputs in the order of [`OUTPUTS`].
-    fn run_plan(&self, face: &[f32]) -> TractResult<[Vec<f32>; 4]> {
-        let [channels, height, width] = self.manifest.input.shape();
-        let input = Tensor::from_shape(&[1, channels, height, width], face)?;
-        let outputs = self.plan.run(tvec!(input.into_tvalue()))?;
-        let mut values = [const { Vec::new() }; 4];
-        for (values, output) in values.iter_mut().zip(&outputs) {
-            values.extend(output.to_plain_array_view::<f32>()?.iter());
-        }
-        Ok(values)
-    }
-
-    fn check_on_a_probe(&self) -> Result<(), ModelError> {
-        // Any face-like spread of values in the range of real inputs does; this one has edges in both directions.
-        let values = 0..self.manifest.input.shape().iter().product::<usize>();
+    fn check_on_a_probe(&self, graph: &Network) -> Result<(), ModelError> {
+        // Any face-like spread of values in the range of real inputs does; this one has edges in
+        // both directions.
+        let values = 0..graph.shape.iter().product::<usize>();
         let probe: Vec<f32> = values.map(|i| ((i * 37) % 256) as f32 / 128.0 - 1.0).collect();
-        let inference = self
-            .infer_tensor(&probe)
-            .map_err(|error| ModelError::Network { reason: error.to_string() })?;
-        let Confidence { score, alpha } =
-            self.uncertainty.confidence(&inference.feature, &inference.logits, None);
+        let failed = |error: Error| ModelError::Network { reason: error.to_string() };
+        let ours = self.infer_tensor(&probe).map_err(failed)?;
+        let graphs = graph.run_whole(&probe).map_err(failed)?;
         for (output, graph, expected) in
-            [(SCORE, inference.score, score), (ALPHA, inference.alpha, alpha)]
+            [(SCORE, graphs.score, ours.score), (ALPHA, graphs.alpha, ours.alpha)]
         {
             if (graph - expected).abs() > UNCERTAINTY_TOLERANCE {
                 return Err(ModelError::UncertaintyDisagrees { output, graph, expected });
@@ -162,13 +136,42 @@ impl Model {
     }
 }
 
+/// What the *graph* of a file says about each of `faces` `[channels, S, S]`: score and alpha as any
+/// other runtime gets them, slower than [`Model::infer_tensor`], for checks of a file that was just
+/// written.
+///
+/// # Errors
+/// As [`Model::from_file`] and [`Model::infer_tensor`].
+pub fn run_graph<'a>(
+    file: &ModelFile,
+    faces: impl IntoIterator<Item = &'a [f32]>,
+) -> Result<Vec<Inference>> {
+    let typed = load(file)?;
+    let optimised = guarded(|| optimise(typed, OUTPUTS.len()))?;
+    let network = Network::new(optimised, file)?;
+    faces.into_iter().map(|face| network.run_whole(face)).collect()
+}
+
+impl Inference {
+    fn new(logits: Vec<f32>, feature: Vec<f32>, score: f32, alpha: f32) -> Result<Self> {
+        for (name, values) in
+            OUTPUTS.iter().zip([&logits[..], &feature[..], &[score][..], &[alpha][..]])
+        {
+            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+                return Err(Error::Run(format!("output `{name}` holds {value}")));
+            }
+        }
+        Ok(Self { probabilities: softmax(&logits), logits, feature, score, alpha })
+    }
+}
+
 impl std::fmt::Debug for Model {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Model").field("manifest", &self.manifest).finish_non_exhaustive()
     }
 }
 
-/// Numbers of any scale to probabilities [C] that sum to 1.
+/// Numbers of any scale to probabilities `[C]` that sum to 1.
 fn softmax(logits: &[f32]) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exponentials: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
@@ -186,8 +189,64 @@ fn guarded<T>(call: impl FnOnce() -> TractResult<T>) -> Result<T, ModelError> {
     }
 }
 
-/// The typed model for a batch of one, its outputs in the order of [`OUTPUTS`].
-fn load(proto: &ModelProto, [channels, height, width]: [usize; 3]) -> TractResult<TypedModel> {
+/// A runnable network with the first two or all four of [`OUTPUTS`].
+#[derive(Clone)]
+struct Network {
+    plan: Arc<TypedRunnableModel>,
+    /// `[channels, S, S]` of one face.
+    shape: [usize; 3],
+}
+
+impl Network {
+    fn new(model: TypedModel, file: &ModelFile) -> Result<Self, ModelError> {
+        let plan = guarded(|| model.into_runnable())?;
+        Ok(Self { plan, shape: file.manifest.input.shape() })
+    }
+
+    /// The first `COUNT` outputs for one face.
+    fn run<const COUNT: usize>(&self, face: &[f32]) -> Result<[Vec<f32>; COUNT]> {
+        let expected = self.shape.iter().product();
+        if face.len() != expected {
+            return Err(ModelError::InputLength { found: face.len(), expected }.into());
+        }
+        if let Some((index, &value)) = face.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+            return Err(ModelError::InputValue { index, value }.into());
+        }
+        guarded(|| self.run_plan(face)).map_err(|error| Error::Run(error.to_string()))
+    }
+
+    fn run_whole(&self, face: &[f32]) -> Result<Inference> {
+        let [logits, feature, score, alpha] = self.run(face)?;
+        let first = |values: &[f32]| values.first().copied().unwrap_or(f32::NAN);
+        Inference::new(logits, feature, first(&score), first(&alpha))
+    }
+
+    fn run_plan<const COUNT: usize>(&self, face: &[f32]) -> TractResult<[Vec<f32>; COUNT]> {
+        let [channels, height, width] = self.shape;
+        let input = Tensor::from_shape(&[1, channels, height, width], face)?;
+        let outputs = self.plan.run(tvec!(input.into_tvalue()))?;
+        let mut values = [const { Vec::new() }; COUNT];
+        for (values, output) in values.iter_mut().zip(&outputs) {
+            values.extend(output.to_plain_array_view::<f32>()?.iter());
+        }
+        Ok(values)
+    }
+}
+
+/// The typed model for a batch of one, its outputs in the order of [`OUTPUTS`], of checked shapes
+/// and size.
+fn load(file: &ModelFile) -> Result<TypedModel, ModelError> {
+    let typed = guarded(|| type_model(&file.proto, file.manifest.input.shape()))?;
+    let prior = file.uncertainty.prior();
+    check_shapes(&typed, prior.classes(), prior.feature_size())?;
+    check_volume(&typed)?;
+    Ok(typed)
+}
+
+fn type_model(
+    proto: &pb::ModelProto,
+    [channels, height, width]: [usize; 3],
+) -> TractResult<TypedModel> {
     let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(proto, None)?;
     let mut model = parsed.model;
     model.set_input_fact(0, f32::fact([1, channels, height, width]).into())?;
@@ -198,6 +257,13 @@ fn load(proto: &ModelProto, [channels, height, width]: [usize; 3]) -> TractResul
     let ours = OUTPUTS.iter().filter_map(|name| by_name.get(name).copied());
     model.select_output_outlets(&ours.collect::<Vec<_>>())?;
     model.into_typed()
+}
+
+/// Leaves out what the first `outputs` outputs of [`OUTPUTS`] do not need, and optimises the rest.
+fn optimise(mut model: TypedModel, outputs: usize) -> TractResult<TypedModel> {
+    let outlets = model.output_outlets()?.iter().take(outputs).copied().collect::<Vec<_>>();
+    model.select_output_outlets(&outlets)?;
+    model.into_optimized()
 }
 
 fn check_shapes(model: &TypedModel, classes: usize, feature: usize) -> Result<(), ModelError> {

@@ -8,8 +8,8 @@ use super::proto::pb::{
 };
 use super::{FACE, InputSpec, ModelError, OUTPUTS, tensors};
 
-/// Operators that the backbones and the uncertainty are made of. None of them makes a large tensor from a small one, so
-/// a small file cannot ask for much memory.
+/// Operators that the backbones and the uncertainty are made of. None of them makes a large tensor
+/// from a small one, so a small file cannot ask for much memory.
 const OPERATORS: [&str; 38] = [
     "Add",
     "ArgMax",
@@ -51,7 +51,8 @@ const OPERATORS: [&str; 38] = [
     "Unsqueeze",
 ];
 
-/// Largest number that an integer attribute may be: paddings, strides and the like are far below it.
+/// Largest number that an integer attribute may be: paddings, strides and the like are far below
+/// it.
 const LARGEST_ATTRIBUTE: u64 = 65_536;
 
 /// The graph of `model`, its operator set and its weights checked.
@@ -65,8 +66,8 @@ pub(super) fn graph(model: &ModelProto) -> Result<&GraphProto, ModelError> {
     Ok(graph)
 }
 
-/// Checks the wiring from the one input `face` to the four outputs: every value is made once and before it is read,
-/// every node depends on the face.
+/// Checks the wiring from the one input `face` to the four outputs: every value is made once and
+/// before it is read, every node depends on the face.
 pub(super) fn check_wiring(graph: &GraphProto, input: &InputSpec) -> Result<(), ModelError> {
     check_input(graph, input)?;
     check_nodes(graph)
@@ -115,7 +116,8 @@ fn check_input(graph: &GraphProto, input: &InputSpec) -> Result<(), ModelError> 
     Err(ModelError::Input { found: if found.is_empty() { "none".into() } else { found }, expected })
 }
 
-/// The dimensions of a float value, `None` where they are free; nothing for another type or no shape.
+/// The dimensions of a float value, `None` where they are free; nothing for another type or no
+/// shape.
 fn float_shape(value: &ValueInfoProto) -> Option<Vec<Option<i64>>> {
     let Type::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
     let dims = &tensor.shape.as_ref()?.dim;

@@ -4,8 +4,9 @@ use super::proto::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::Da
 use super::{ALPHA_HEAD, CLASS_MEANS, ModelError, PRIOR_WEIGHT, SCORE_HEAD};
 use crate::uncertainty::{PairwiseUncertainty, Prior, TwoLayerHead, alpha_inputs, score_inputs};
 
-/// Refuses a tensor that lies outside of the file, whose data are not what its shape says, of a type that no model
-/// uses, or with NaN or infinity in it. Nothing is allocated by a shape that the data do not fill.
+/// Refuses a tensor that lies outside of the file, whose data are not what its shape says, of a
+/// type that no model uses, or with NaN or infinity in it. Nothing is allocated by a shape that the
+/// data do not fill.
 pub(super) fn check(tensor: &TensorProto) -> Result<(), ModelError> {
     if is_external(tensor) {
         return Err(ModelError::ExternalData { name: tensor.name.clone() });
@@ -20,7 +21,8 @@ pub(super) fn check(tensor: &TensorProto) -> Result<(), ModelError> {
     }
 }
 
-/// Reads class means, prior weight and both heads from checked `tensors`, for as many classes as the manifest names.
+/// Reads class means, prior weight and both heads from checked `tensors`, for as many classes as
+/// the manifest names.
 pub(super) fn uncertainty(
     tensors: &[TensorProto],
     classes: usize,
@@ -58,7 +60,8 @@ impl<'a> Named<'a> {
         Ok(tensor)
     }
 
-    /// What `accept` takes from the shape; an error that asks for `expected` where it takes nothing.
+    /// What `accept` takes from the shape; an error that asks for `expected` where it takes
+    /// nothing.
     fn shape<T>(
         &self,
         tensor: &TensorProto,

@@ -1,4 +1,5 @@
-//! Against naive loops in double precision, a script's golden values, invariants, and the method's identity.
+//! Against naive loops in double precision, a script's golden values, invariants, and the method's
+//! identity.
 
 use proptest::prelude::*;
 use rand::RngExt;
@@ -90,8 +91,8 @@ fn naive(
     let mut sv = vec![0.0; prior.classes()];
     for (i, sv) in sv.iter_mut().enumerate() {
         let (mut to_mean, mut to_sum) = (0.0, 0.0);
-        for k in 0..d {
-            let f = f64::from(feature[k]) / norm;
+        for (k, &value) in feature.iter().enumerate() {
+            let f = f64::from(value) / norm;
             to_mean += f * f64::from(prior.class_means()[i * d + k]);
             to_sum += f * f64::from(window.sums[i * d + k]);
         }
@@ -198,11 +199,13 @@ fn parts_of_other_sizes_are_refused() {
     assert_eq!(error, shape("alpha_head's input", 7, 4));
 }
 
-/// Seed section 4, eq. 6-13: for unit `x = cos(theta) c + sin(theta) u` with `u` a random direction orthogonal to `c`
-/// and `theta ~ N(0, sigma^2)`, and `f` at the angle alpha from `c`: `E<x, f> = cos(alpha) E[cos(theta)]`.
+/// Seed section 4, eq. 6-13: for unit `x = cos(theta) c + sin(theta) u` with `u` a random direction
+/// orthogonal to `c` and `theta ~ N(0, sigma^2)`, and `f` at the angle alpha from `c`: `E<x, f> =
+/// cos(alpha) E[cos(theta)]`.
 ///
-/// `similarity` computes the left side, once with the samples as class mean and once with half of them as prior and half
-/// in the window. `E[cos(theta)] = exp(-sigma^2 / 2)`; cutting theta off at pi changes it by less than 1e-6 here.
+/// `similarity` computes the left side, once with the samples as class mean and once with half of
+/// them as prior and half in the window. `E[cos(theta)] = exp(-sigma^2 / 2)`; cutting theta off at
+/// pi changes it by less than 1e-6 here.
 #[test]
 fn the_identity_of_the_expected_similarity() {
     const SAMPLES: usize = 20_000;
@@ -218,8 +221,9 @@ fn the_identity_of_the_expected_similarity() {
             })
             .collect();
         let expected = alpha.cos() * (-sigma * sigma / 2.0).exp();
-        // Five standard errors of the mean over the samples: the chance to fail with a correct formula is below 1e-6.
-        // The rounding of f32 sums of this length is an order of magnitude below that.
+        // Five standard errors of the mean over the samples: the chance to fail with a correct
+        // formula is below 1e-6. The rounding of f32 sums of this length is an order of magnitude
+        // below that.
         let tolerance = 5.0 * standard_error(&samples, &f);
         assert!(tolerance < 0.02, "{tolerance} would let a wrong formula pass");
 
@@ -286,7 +290,8 @@ proptest! {
     #[test]
     fn scaled_values_span_zero_to_one_and_keep_the_order(sv in similarities()) {
         let scaled = scale(&sv);
-        let (low, high) = (sv.iter().copied().fold(1.0, f32::min), sv.iter().copied().fold(-1.0, f32::max));
+        let low = sv.iter().copied().fold(1.0, f32::min);
+        let high = sv.iter().copied().fold(-1.0, f32::max);
         prop_assert!(scaled.iter().all(|v| (0.0..=1.0).contains(v)));
         if high - low >= MIN_RANGE {
             prop_assert!(scaled.contains(&0.0) && scaled.contains(&1.0));
@@ -298,7 +303,8 @@ proptest! {
         }
     }
 
-    /// Renaming the classes moves the parts of the heads' inputs that belong to a class and leaves the rest.
+    /// Renaming the classes moves the parts of the heads' inputs that belong to a class and leaves
+    /// the rest.
     #[test]
     fn a_permutation_of_the_classes_permutes_the_inputs(
         (sv, order) in similarities().prop_flat_map(|sv| {
@@ -327,7 +333,8 @@ proptest! {
         let prior = Prior::new(mu, n0, 1, 6).unwrap();
         // n copies of the frame itself: as much confirmation as a window can hold.
         let window = ClassSums { sums: f.iter().map(|v| v * n).collect(), counts: vec![n] };
-        let (alone, confirmed) = (similarity(&f, &prior, None)[0], similarity(&f, &prior, Some(&window))[0]);
+        let alone = similarity(&f, &prior, None)[0];
+        let confirmed = similarity(&f, &prior, Some(&window))[0];
         let expected = alone + (1.0 - alone) * n / (n0 + n);
         prop_assert!((confirmed - expected).abs() < ROUNDING, "{} {}", confirmed, expected);
     }
