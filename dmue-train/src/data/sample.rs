@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dmue_edge::face::FaceCrop;
+use dmue_edge::face::align::FaceCrop;
 use dmue_edge::model::Colour;
 use dmue_edge::photo::Photo;
 
