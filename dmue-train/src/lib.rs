@@ -7,7 +7,10 @@ pub mod config;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod eval;
+pub mod export;
 pub mod losses;
+pub mod metrics;
 pub mod model;
 pub mod train;
 

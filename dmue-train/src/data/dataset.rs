@@ -139,6 +139,15 @@ impl Dataset {
         self.labels.is_empty()
     }
 
+    /// The mirror images of all, with their labels.
+    pub fn mirrored(&self) -> Self {
+        Self {
+            classes: self.classes.clone(),
+            images: self.images.flip([3]),
+            labels: self.labels.clone(),
+        }
+    }
+
     /// Images per class.
     pub fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];

@@ -39,7 +39,8 @@ impl CropSpec {
     /// Decodes an image file's bytes and brings them to size with the edge's own function.
     pub fn decode(&self, bytes: &[u8]) -> std::result::Result<FaceCrop, String> {
         let photo = Photo::from_bytes(bytes).map_err(|error| error.to_string())?;
-        FaceCrop::resized(&photo.view(), self.size, self.colour).map_err(|error| error.to_string())
+        let view = photo.view().map_err(|error| error.to_string())?;
+        Ok(FaceCrop::resized(&view, self.size, self.colour))
     }
 }
 

@@ -1,4 +1,4 @@
-//! One safetensors file per epoch: weights, optimiser state and how many epochs are done.
+//! One safetensors file per epoch, or where a run was stopped: weights, optimiser state, position.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,18 +12,36 @@ use crate::error::{Error, Result};
 /// Older checkpoints are removed once this many newer ones are safely on disk.
 const KEPT: usize = 2;
 
-/// Writes the state after `epochs` finished epochs under `folder`, then removes old ones.
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Finished epochs.
+    pub epochs: usize,
+    /// Finished steps of the epoch after them.
+    pub steps: usize,
+}
+
+/// Writes the state at `position` under `folder`, then removes old ones.
 ///
 /// # Errors
 /// A full disk or a folder that cannot be written; what was there before is untouched.
-pub fn save(folder: &Path, store: &nn::VarStore, optimiser: &Optimiser, epochs: usize) -> Result<()> {
+pub fn save(
+    folder: &Path,
+    store: &nn::VarStore,
+    optimiser: &Optimiser,
+    position: Position,
+) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::file(folder))?;
-    let mut tensors = vec![("epochs".to_owned(), Tensor::from_slice(&[epochs as i64]))];
+    let count = |count: usize| Tensor::from_slice(&[count as i64]);
+    let mut tensors = vec![
+        ("epochs".to_owned(), count(position.epochs)),
+        ("steps".to_owned(), count(position.steps)),
+    ];
     let weights: BTreeMap<_, _> = store.variables().into_iter().collect();
     tensors.extend(weights.into_iter().map(|(name, value)| (format!("weights.{name}"), value)));
     let state = optimiser.state().into_iter();
     tensors.extend(state.map(|(name, value)| (format!("optimiser.{name}"), value)));
-    write(&path(folder, epochs), &tensors)?;
+    write(&path(folder, position), &tensors)?;
     for old in list(folder)?.iter().rev().skip(KEPT) {
         fs::remove_file(old).map_err(Error::file(old))?;
     }
@@ -41,24 +59,32 @@ pub fn newest(folder: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Reads weights, and the optimiser's state where one is given; returns the finished epochs.
+/// Reads weights, and the optimiser's state where one is given.
 ///
 /// # Errors
 /// A damaged file, or one of another network.
-pub fn load(file: &Path, store: &mut nn::VarStore, optimiser: Option<&mut Optimiser>) -> Result<usize> {
+pub fn load(
+    file: &Path,
+    store: &mut nn::VarStore,
+    optimiser: Option<&mut Optimiser>,
+) -> Result<Position> {
     let fail = |reason: String| Error::Checkpoint { file: file.into(), reason };
     let tensors: BTreeMap<String, Tensor> = Tensor::read_safetensors(file)
         .map_err(|error| fail(format!("no readable checkpoint: {error}")))?
         .into_iter()
         .collect();
-    let epochs = tensors.get("epochs").ok_or_else(|| fail("lacks `epochs`".into()))?;
+    let count = |name: &str| {
+        let value = tensors.get(name).map(|value| value.int64_value(&[0]).max(0) as usize);
+        value.ok_or_else(|| fail(format!("lacks `{name}`: it is no checkpoint of a run")))
+    };
+    let position = Position { epochs: count("epochs")?, steps: count("steps").unwrap_or(0) };
     let device = store.device();
     copy_weights(&tensors, store).map_err(&fail)?;
     if let Some(optimiser) = optimiser {
         let state = with_prefix(&tensors, "optimiser.", device);
         optimiser.load(&state).map_err(|error| fail(error.to_string()))?;
     }
-    Ok(epochs.int64_value(&[0]).max(0) as usize)
+    Ok(position)
 }
 
 fn copy_weights(
@@ -90,15 +116,20 @@ fn with_prefix(
 }
 
 fn write(file: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
-    let partial = file.with_extension("partial.safetensors");
+    let partial = file.with_extension("partial.safetensors"); // tch goes by the extension
     Tensor::write_safetensors(tensors, &partial)?;
     fs::File::open(&partial).and_then(|written| written.sync_all()).map_err(Error::file(&partial))?;
     fs::rename(&partial, file).map_err(Error::file(file))?;
     Ok(())
 }
 
-fn path(folder: &Path, epochs: usize) -> PathBuf {
-    folder.join(format!("epoch-{epochs:04}.safetensors"))
+/// Names sort in the order of training.
+fn path(folder: &Path, position: Position) -> PathBuf {
+    let Position { epochs, steps } = position;
+    folder.join(match steps {
+        0 => format!("epoch-{epochs:04}.safetensors"),
+        _ => format!("epoch-{epochs:04}.step-{steps:06}.safetensors"),
+    })
 }
 
 /// Finished checkpoints, oldest first.

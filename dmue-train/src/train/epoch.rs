@@ -1,8 +1,11 @@
 //! One epoch: draw, vary, forward, terms, backward, step.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use indicatif::ProgressBar;
 use tch::{Device, Tensor};
 
+use super::checkpoint::Position;
 use super::optimiser::Optimiser;
 use crate::config::Config;
 use crate::data::augment::augment;
@@ -34,25 +37,39 @@ pub struct Trainer<'a> {
     pub device: Device,
 }
 
+/// How an epoch ended.
+#[derive(Debug)]
+pub enum Done {
+    /// All its steps are done; the means of the loss terms over them.
+    Epoch(Means),
+    /// The user stopped it here.
+    Stopped(Position),
+}
+
 /// Mean of each term over an epoch.
 pub type Means = Vec<(&'static str, f64)>;
 
 impl Trainer<'_> {
-    /// Trains one epoch (counted from 0); `bar` advances by one per step and shows the terms.
+    /// Trains the epoch after `from`, whose first steps may be done; `bar` advances by one per step
+    /// and shows the terms. Ends early, after the step in hand, once `stop` is set.
     ///
     /// # Errors
     /// A loss that is no number; the weights are then useless, the last checkpoint is not.
-    pub fn epoch(&mut self, epoch: usize, bar: &ProgressBar) -> Result<Means> {
+    pub fn epoch(&mut self, from: Position, bar: &ProgressBar, stop: &AtomicBool) -> Result<Done> {
+        let epoch = from.epochs;
         let batches = self.sampler.epoch(derive(self.config.seed, epoch, usize::MAX));
-        let steps = batches.len();
         let mut sums: Means = vec![];
-        for (step, indices) in batches.iter().enumerate() {
-            let values = self.step(epoch, step, steps, indices)?;
+        for (step, indices) in batches.iter().enumerate().skip(from.steps) {
+            let values = self.step(epoch, step, batches.len(), indices)?;
             bar.set_message(message(&values));
             bar.inc(1);
             add(&mut sums, &values);
+            if stop.load(Ordering::Relaxed) && step + 1 < batches.len() {
+                return Ok(Done::Stopped(Position { epochs: epoch, steps: step + 1 }));
+            }
         }
-        Ok(sums.into_iter().map(|(name, sum)| (name, sum / steps as f64)).collect())
+        let count = batches.len().saturating_sub(from.steps).max(1) as f64;
+        Ok(Done::Epoch(sums.into_iter().map(|(name, sum)| (name, sum / count)).collect()))
     }
 
     fn step(&mut self, epoch: usize, step: usize, steps: usize, indices: &[usize]) -> Result<Means> {

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod epoch;
+pub mod folder;
 pub mod log;
 pub mod optimiser;
 pub mod run;

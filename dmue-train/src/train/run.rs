@@ -1,15 +1,17 @@
 //! A run from its data to its last checkpoint.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tch::{Device, nn};
 
-use super::checkpoint;
-use super::epoch::Trainer;
+use super::checkpoint::{self, Position};
+use super::epoch::{Done, Means, Trainer};
+use super::folder::RunFolder;
 use super::log::Log;
 use super::optimiser::Optimiser;
 use super::validate::validate;
@@ -35,7 +37,8 @@ pub struct RunData {
 }
 
 /// Where a run reads its faces.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Paths {
     /// Training faces.
     pub data: PathBuf,
@@ -44,9 +47,6 @@ pub struct Paths {
     /// Bad rows are counted and left out.
     pub skip_bad: bool,
 }
-
-/// Set by Ctrl-C; the run then stops after the step in hand.
-pub static STOP: AtomicBool = AtomicBool::new(false);
 
 impl RunData {
     /// Reads both sets; drops training images that stand in the validation set or twice.
@@ -90,25 +90,31 @@ pub fn network(config: &Config, classes: usize, device: Device) -> Result<(nn::V
     Ok((store, model))
 }
 
-/// Trains until the config's last epoch or until [`STOP`]; returns the finished epochs.
+/// Trains from the run's newest checkpoint, or from the start where it has none, until the config's
+/// last epoch or until `stop` is set; returns how far the run is.
 ///
 /// # Errors
 /// A class with too few images, a loss that is no number, a folder that cannot be written.
-pub fn fit(config: &Config, data: &RunData, out: &Path, resume: bool, device: Device) -> Result<usize> {
-    let (mut store, model) = network(config, data.train.classes.len(), device)?;
+pub fn fit(
+    folder: &RunFolder,
+    data: &RunData,
+    device: Device,
+    stop: &AtomicBool,
+) -> Result<Position> {
+    let config = folder.config()?;
+    let (mut store, model) = network(&config, data.train.classes.len(), device)?;
     let mut optimiser = Optimiser::new(&store, &config.optimiser);
-    let checkpoints = out.join("checkpoints");
-    let done = if resume {
-        checkpoint::load(&checkpoint::newest(&checkpoints)?, &mut store, Some(&mut optimiser))?
-    } else {
-        0
+    let checkpoints = folder.checkpoints();
+    let from = match checkpoints.exists() {
+        true => checkpoint::load(&checkpoint::newest(&checkpoints)?, &mut store, Some(&mut optimiser))?,
+        false => Position::default(),
     };
     let classes = &data.train.classes;
     let sampler =
         Sampler::new(&data.train.labels, classes, config.batch, config.data.class_exponent)?;
-    let trainer = Trainer { config, data: &data.train, sampler, model, optimiser, device };
-    Run { trainer, store, valid: &data.valid, checkpoints, log: Log::open(&out.join("log.jsonl"))? }
-        .epochs(done)
+    let log = Log::open(&folder.log())?;
+    let trainer = Trainer { config: &config, data: &data.train, sampler, model, optimiser, device };
+    Run { trainer, store, valid: &data.valid, checkpoints, log, stop }.train(from)
 }
 
 struct Run<'a> {
@@ -117,53 +123,62 @@ struct Run<'a> {
     valid: &'a Dataset,
     checkpoints: PathBuf,
     log: Log,
+    stop: &'a AtomicBool,
 }
 
 impl Run<'_> {
-    fn epochs(&mut self, done: usize) -> Result<usize> {
+    fn train(&mut self, from: Position) -> Result<Position> {
         let epochs = self.trainer.config.epochs;
-        let bar = progress_bar(epochs, self.trainer.sampler.steps(), done);
-        for epoch in done..epochs {
-            bar.set_prefix(format!("epoch {}/{epochs}", epoch + 1));
-            self.epoch(epoch, &bar)?;
-            if STOP.load(Ordering::Relaxed) && epoch + 1 < epochs {
-                return Ok(epoch + 1);
-            }
+        let bar = progress_bar(epochs, self.trainer.sampler.steps(), from);
+        let mut position = from;
+        while position.epochs < epochs && !self.stop.load(Ordering::Relaxed) {
+            bar.set_prefix(format!("epoch {}/{epochs}", position.epochs + 1));
+            position = self.epoch(position, &bar)?;
         }
         bar.finish();
-        Ok(epochs)
+        Ok(position)
     }
 
-    fn epoch(&mut self, epoch: usize, bar: &ProgressBar) -> Result<()> {
+    fn epoch(&mut self, from: Position, bar: &ProgressBar) -> Result<Position> {
         let start = Instant::now();
-        let means = self.trainer.epoch(epoch, bar)?;
+        let (position, means) = match self.trainer.epoch(from, bar, self.stop)? {
+            Done::Epoch(means) => (Position { epochs: from.epochs + 1, steps: 0 }, Some(means)),
+            Done::Stopped(position) => (position, None),
+        };
         let seconds = start.elapsed().as_secs_f64();
-        checkpoint::save(&self.checkpoints, &self.store, &self.trainer.optimiser, epoch + 1)?;
-        let valid =
-            validate(&self.trainer.model, self.valid, self.trainer.config, self.trainer.device);
+        checkpoint::save(&self.checkpoints, &self.store, &self.trainer.optimiser, position)?;
+        if let Some(means) = means {
+            self.report(position.epochs, &means, seconds, bar)?;
+        }
+        Ok(position)
+    }
+
+    fn report(&mut self, epoch: usize, means: &Means, seconds: f64, bar: &ProgressBar) -> Result<()> {
+        let valid = validate(&self.trainer.model, self.valid, self.trainer.device);
         let terms: serde_json::Map<_, _> =
             means.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         self.log.write(&json!({
-            "epoch": epoch + 1,
+            "epoch": epoch,
             "seconds": seconds,
             "loss": terms,
             "valid_accuracy": valid.accuracy,
             "valid_mean_recall": valid.mean_recall,
         }))?;
-        bar.println(format!(
-            "epoch {:3}  loss {:.4}  valid accuracy {:.2}  mean recall {:.2}  {seconds:.0} s",
-            epoch + 1,
-            means.first().map_or(f64::NAN, |mean| mean.1),
-            100. * valid.accuracy,
-            100. * valid.mean_recall,
-        ));
+        bar.suspend(|| {
+            eprintln!(
+                "epoch {epoch:3}  loss {:.4}  valid accuracy {:.2}  mean recall {:.2}  {seconds:.0} s",
+                means.first().map_or(f64::NAN, |mean| mean.1),
+                100. * valid.accuracy,
+                100. * valid.mean_recall,
+            );
+        });
         Ok(())
     }
 }
 
-fn progress_bar(epochs: usize, steps: usize, done: usize) -> ProgressBar {
+fn progress_bar(epochs: usize, steps: usize, from: Position) -> ProgressBar {
     let bar = ProgressBar::new((epochs * steps) as u64);
-    bar.set_position((done * steps) as u64);
+    bar.set_position((from.epochs * steps + from.steps) as u64);
     bar.reset_eta();
     let template = "{prefix} [{bar:30}] {pos}/{len} {eta} left  {msg}";
     if let Ok(style) = ProgressStyle::with_template(template) {

@@ -2,7 +2,6 @@
 
 use tch::Device;
 
-use crate::config::Config;
 use crate::data::dataset::Dataset;
 use crate::model::dmue::{Dmue, TargetOutputs};
 use crate::train::epoch::normalise;
@@ -30,7 +29,7 @@ pub fn outputs(model: &Dmue, data: &Dataset, device: Device) -> Vec<(TargetOutpu
 }
 
 /// Runs the target branch over all images.
-pub fn validate(model: &Dmue, data: &Dataset, _config: &Config, device: Device) -> Validation {
+pub fn validate(model: &Dmue, data: &Dataset, device: Device) -> Validation {
     let mut right = vec![0usize; data.classes.len()];
     for (output, chunk) in outputs(model, data, device) {
         let predicted = output.logits.argmax(1, false).to_device(Device::Cpu);

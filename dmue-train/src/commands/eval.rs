@@ -1,0 +1,41 @@
+//! `dmue-train eval`
+
+use std::path::PathBuf;
+
+use dmue_edge::model::Model;
+use dmue_train::data::dataset::Source;
+use dmue_train::eval::{crop_spec, evaluate};
+use dmue_train::{Error, Result};
+
+/// Arguments of `eval`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The exported file.
+    #[arg(long)]
+    model: PathBuf,
+    /// Labelled faces: a .parquet pack, a .csv list or a folder of class folders.
+    #[arg(long)]
+    data: PathBuf,
+    /// One JSON object in place of text; shares in per cent.
+    #[arg(long)]
+    json: bool,
+    /// Leave bad rows out and say how many, instead of stopping at the first.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+/// Measures and prints.
+#[expect(clippy::print_stdout, reason = "the figures are the command's output")]
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let model = Model::open(&arguments.model).map_err(dmue_edge::Error::from)?;
+    let source = Source::open(&arguments.data, crop_spec(&model), arguments.skip_bad)?;
+    eprintln!("{}", source.summary);
+    let evaluation = evaluate(&model, source)?;
+    if arguments.json {
+        let json = serde_json::to_string(&evaluation);
+        println!("{}", json.map_err(|error| Error::Config(error.to_string()))?);
+    } else {
+        print!("{evaluation}");
+    }
+    Ok(())
+}

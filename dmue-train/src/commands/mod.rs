@@ -1,0 +1,5 @@
+//! One file per subcommand: arguments, calls into the library, what a person reads.
+
+pub mod eval;
+pub mod export;
+pub mod fit;

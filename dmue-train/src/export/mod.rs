@@ -1,0 +1,144 @@
+//! From a run's last checkpoint to `NAME.dmue.onnx`, in steps.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use dmue_edge::face::align::FaceTemplate;
+use dmue_edge::model::{InputSpec, Manifest, TrainingInfo, file, graph, manifest::FORMAT_VERSION};
+use dmue_edge::uncertainty::{PairwiseUncertainty, Prior, TwoLayerHead};
+use tch::{Device, Tensor, nn};
+
+use crate::config::Config;
+use crate::data::sample::CropSpec;
+use crate::error::{Error, Result};
+use crate::model::dmue::Dmue;
+use crate::model::spec::Backbone;
+use crate::train::epoch::{DEVIATION, MEAN};
+use crate::train::folder::{RunFolder, RunInfo};
+use crate::train::run::{RunData, network};
+use crate::train::{checkpoint, validate::outputs};
+
+pub mod class_means;
+pub mod network;
+pub mod parity;
+pub mod score_head;
+
+/// What an export found out on its way.
+#[derive(Debug)]
+pub struct Report {
+    /// Finished epochs of the checkpoint.
+    pub epochs: usize,
+    /// Share of held-out faces that the network labels right; the score head learned from them.
+    pub held_out_accuracy: f64,
+    /// Largest differences between the file and the trainer.
+    pub parity: parity::Differences,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+}
+
+/// Writes the model of a run to `out` and reads it back through dmue-edge.
+///
+/// # Errors
+/// A run without checkpoint, data that cannot be read, a file that differs from the trainer.
+pub fn export(run: &RunFolder, out: &Path, device: Device) -> Result<Report> {
+    let (config, info) = (run.config()?, run.info()?);
+    let data = RunData::open(&info.paths, &config)?;
+    let (mut store, model) = network(&config, data.train.classes.len(), device)?;
+    let newest = checkpoint::newest(&run.checkpoints())?;
+    let epochs = checkpoint::load(&newest, &mut store, None)?.epochs;
+
+    let means = class_means::class_means(&model, &data.train, device);
+    let held_out = score_head::Examples::new(&model, &data.held_out, &means, device);
+    let score = score_head::fit(&held_out, config.seed);
+    let uncertainty = uncertainty(&config, &means, &score, &model)?;
+
+    let manifest = manifest(out, &config, &info, &data)?;
+    let nodes = network::subgraph(&backbone(&config)?, &variables(&store), &model);
+    let proto = graph::assemble(nodes, &uncertainty, &manifest).map_err(dmue_edge::Error::from)?;
+    // Compared before it is named: a file that differs never stands under the asked name.
+    let differences = parity::check(&proto, &model, &means, &score, &data.valid, device)?;
+    file::write(out, &proto).map_err(dmue_edge::Error::from)?;
+    Ok(Report {
+        epochs,
+        held_out_accuracy: held_out.accuracy(),
+        parity: differences,
+        bytes: std::fs::metadata(out).map_err(Error::file(out))?.len(),
+    })
+}
+
+fn backbone(config: &Config) -> Result<Backbone> {
+    Backbone::named(&config.model.backbone, config.model.channels, config.model.size)
+}
+
+fn variables(store: &nn::VarStore) -> BTreeMap<String, Tensor> {
+    store.variables().into_iter().collect()
+}
+
+fn uncertainty(
+    config: &Config,
+    means: &Tensor,
+    score: &score_head::ScoreHead,
+    model: &Dmue,
+) -> Result<PairwiseUncertainty> {
+    let shape = |error: dmue_edge::uncertainty::ShapeError| Error::Parity(error.to_string());
+    let (classes, feature) = means.size2()?;
+    let weight = config.model.prior_weight as f32;
+    let prior = Prior::new(values(means), weight, classes as usize, feature as usize);
+    let paper = &model.uncertainty;
+    let alpha = TwoLayerHead::new(
+        2 * classes as usize,
+        values(&paper.weight1),
+        values(&paper.bias1),
+        values(&paper.slope)[0],
+        values(&paper.weight2),
+        values(&paper.bias2)[0],
+    );
+    let score = score.to_edge();
+    PairwiseUncertainty::new(prior.map_err(shape)?, score.map_err(shape)?, alpha.map_err(shape)?)
+        .map_err(shape)
+}
+
+fn manifest(out: &Path, config: &Config, info: &RunInfo, data: &RunData) -> Result<Manifest> {
+    let channels = config.model.channels as usize;
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Manifest {
+        format_version: FORMAT_VERSION,
+        name: name.trim_end_matches(".onnx").trim_end_matches(".dmue").to_owned(),
+        classes: data.train.classes.clone(),
+        input: InputSpec {
+            size: config.model.size as u32,
+            colour: CropSpec::of(&config.model).colour,
+            mean: vec![MEAN as f32; channels],
+            std: vec![DEVIATION as f32; channels],
+            template: FaceTemplate::FERPLUS,
+        },
+        training: TrainingInfo {
+            data: format!("{} faces of {}", data.train.len(), info.data_name()),
+            licence: info.licence.clone(),
+            command: info.command.clone(),
+            commit: info.commit.clone(),
+            seed: config.seed,
+            metrics: BTreeMap::new(),
+        },
+    })
+}
+
+/// All values of a tensor in row-major order.
+pub fn values(tensor: &Tensor) -> Vec<f32> {
+    let flat = tensor.detach().to_device(Device::Cpu).to_kind(tch::Kind::Float).flatten(0, -1);
+    Vec::try_from(flat.contiguous()).unwrap_or_default()
+}
+
+/// The target branch over a whole set: (logits [n,C], feature [n,D]) on the CPU.
+pub fn target_outputs(
+    model: &Dmue,
+    data: &crate::data::dataset::Dataset,
+    device: Device,
+) -> (Tensor, Tensor) {
+    let (mut logits, mut features) = (vec![], vec![]);
+    for (output, _) in outputs(model, data, device) {
+        logits.push(output.logits.to_device(Device::Cpu));
+        features.push(output.feature.to_device(Device::Cpu));
+    }
+    (Tensor::cat(&logits, 0), Tensor::cat(&features, 0))
+}

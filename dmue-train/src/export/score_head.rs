@@ -1,0 +1,145 @@
+//! The head behind `score` (method.md 4b): fitted on faces that the network was not trained on to
+//! say whether its label is right.
+
+use dmue_edge::uncertainty::{ShapeError, TwoLayerHead};
+use tch::{Device, Kind, Tensor, nn};
+
+use super::{target_outputs, values};
+use crate::config::{Optimiser as Settings, Rule};
+use crate::data::dataset::Dataset;
+use crate::model::dmue::Dmue;
+use crate::model::uncertainty::{scale, unit};
+use crate::train::optimiser::Optimiser;
+
+const HIDDEN: i64 = 16;
+const STEPS: usize = 600;
+/// The weight decay is strong: a few thousand examples for 400 weights.
+const SETTINGS: Settings =
+    Settings { rule: Rule::Adamw, body_rate: 1e-2, head_rate: 1e-2, weight_decay: 0.3, warmup: 0. };
+const MIN_DEVIATION: f64 = 1e-6;
+
+/// What the head learns from: a row per held-out face and per its mirror image.
+#[derive(Debug)]
+pub struct Examples {
+    /// [n, 3C+1]
+    inputs: Tensor,
+    /// 1 where the predicted label is right [n].
+    right: Tensor,
+}
+
+/// The fitted head: sigmoid(W2 . PReLU(W1 x + b1) + b2).
+#[derive(Debug)]
+pub struct ScoreHead {
+    weight1: Tensor,
+    bias1: Tensor,
+    slope: Tensor,
+    weight2: Tensor,
+    bias2: Tensor,
+}
+
+/// [SV sorted descending, SV of the predicted class, scaled SV, onehot(predicted)] for W = 0:
+/// feature [n,D], logits [n,C], class means [C,D] -> [n, 3C+1].
+pub fn inputs(feature: &Tensor, logits: &Tensor, means: &Tensor) -> Tensor {
+    let similarity = unit(feature).matmul(&means.transpose(0, 1));
+    let predicted = logits.argmax(1, true);
+    let (sorted, _) = similarity.sort(1, true);
+    let one_hot = predicted.squeeze_dim(1).one_hot(logits.size()[1]).to_kind(Kind::Float);
+    let own = similarity.gather(1, &predicted, false);
+    Tensor::cat(&[sorted, own, scale(&similarity), one_hot], 1)
+}
+
+impl Examples {
+    /// Runs the target branch over the held-out faces and their mirror images.
+    pub fn new(model: &Dmue, data: &Dataset, means: &Tensor, device: Device) -> Self {
+        let mirrored = data.mirrored();
+        let (rows, hits): (Vec<Tensor>, Vec<Tensor>) = [data, &mirrored]
+            .map(|data| {
+                let (logits, feature) = target_outputs(model, data, device);
+                let labels: Vec<i64> = data.labels.iter().map(|&label| label as i64).collect();
+                let right = logits.argmax(1, false).eq_tensor(&Tensor::from_slice(&labels));
+                (inputs(&feature, &logits, &means.to_device(Device::Cpu)), right)
+            })
+            .into_iter()
+            .unzip();
+        Self { inputs: Tensor::cat(&rows, 0), right: Tensor::cat(&hits, 0).to_kind(Kind::Float) }
+    }
+
+    /// Share of right labels.
+    pub fn accuracy(&self) -> f64 {
+        self.right.mean(Kind::Double).double_value(&[])
+    }
+}
+
+/// Full-batch AdamW on the cross entropy of "the label is right"; inputs are standardised for the
+/// fit and the standardisation is folded into W1 and b1.
+pub fn fit(examples: &Examples, seed: u64) -> ScoreHead {
+    tch::manual_seed(seed as i64);
+    let mean = examples.inputs.mean_dim([0i64].as_slice(), true, Kind::Float);
+    let deviation =
+        examples.inputs.std_dim([0i64].as_slice(), true, true).clamp_min(MIN_DEVIATION);
+    let inputs = (&examples.inputs - &mean) / &deviation;
+    let store = nn::VarStore::new(Device::Cpu);
+    let head = ScoreHead::new(&store.root(), inputs.size()[1]);
+    let mut optimiser = Optimiser::new(&store, &SETTINGS);
+    for step in 0..STEPS {
+        let logits = head.logits(&inputs);
+        let loss = logits.binary_cross_entropy_with_logits(
+            &examples.right,
+            None::<Tensor>,
+            None::<Tensor>,
+            tch::Reduction::Mean,
+        );
+        optimiser.step(&loss, step as f64, STEPS as f64);
+    }
+    head.folded(&mean, &deviation)
+}
+
+impl ScoreHead {
+    fn new(path: &nn::Path, inputs: i64) -> Self {
+        let normal = |fan_in: i64| nn::Init::Randn { mean: 0., stdev: 1. / (fan_in as f64).sqrt() };
+        Self {
+            weight1: path.var("w1_weight", &[HIDDEN, inputs], normal(inputs)),
+            bias1: path.var("b1", &[HIDDEN], nn::Init::Const(0.)),
+            slope: path.var("prelu", &[1], nn::Init::Const(0.25)),
+            weight2: path.var("w2_weight", &[1, HIDDEN], normal(HIDDEN)),
+            bias2: path.var("b2", &[1], nn::Init::Const(0.)),
+        }
+    }
+
+    /// The same head for inputs that are not standardised.
+    fn folded(self, mean: &Tensor, deviation: &Tensor) -> Self {
+        tch::no_grad(|| {
+            let weight1 = &self.weight1 / deviation;
+            let bias1 = &self.bias1 - weight1.matmul(&mean.transpose(0, 1)).squeeze_dim(1);
+            Self { weight1, bias1, ..self }
+        })
+    }
+
+    /// [n, 3C+1] -> scores [n] in 0..1.
+    pub fn scores(&self, inputs: &Tensor) -> Tensor {
+        tch::no_grad(|| self.logits(inputs).sigmoid())
+    }
+
+    fn logits(&self, inputs: &Tensor) -> Tensor {
+        inputs
+            .linear(&self.weight1, Some(&self.bias1))
+            .prelu(&self.slope)
+            .linear(&self.weight2, Some(&self.bias2))
+            .squeeze_dim(1)
+    }
+
+    /// In the edge's type.
+    ///
+    /// # Errors
+    /// None that a fitted head can cause.
+    pub fn to_edge(&self) -> Result<TwoLayerHead, ShapeError> {
+        TwoLayerHead::new(
+            self.weight1.size()[1] as usize,
+            values(&self.weight1),
+            values(&self.bias1),
+            values(&self.slope)[0],
+            values(&self.weight2),
+            values(&self.bias2)[0],
+        )
+    }
+}

@@ -1,0 +1,172 @@
+//! How good a set of answers is. Accuracies, recalls, errors and areas are shares (0..1).
+
+/// One answer beside the truth.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The majority's class.
+    pub label: usize,
+    /// Probability of each class.
+    pub probabilities: Vec<f32>,
+    /// The shipped score.
+    pub score: f32,
+    /// The paper's alpha.
+    pub alpha: f32,
+}
+
+impl Answer {
+    /// The most probable class, the first of equals.
+    pub fn predicted(&self) -> usize {
+        let best = |best: usize, index| {
+            if self.probabilities[index] > self.probabilities[best] { index } else { best }
+        };
+        (0..self.probabilities.len()).fold(0, best)
+    }
+
+    /// Whether it is the label.
+    pub fn right(&self) -> bool {
+        self.predicted() == self.label
+    }
+
+    /// The largest probability.
+    pub fn max_softmax(&self) -> f32 {
+        self.probabilities[self.predicted()]
+    }
+}
+
+/// Share of right answers.
+pub fn accuracy(answers: &[Answer]) -> f64 {
+    answers.iter().filter(|answer| answer.right()).count() as f64 / answers.len() as f64
+}
+
+/// Counts [C][C]: row is the label, column the answer.
+pub fn confusion(answers: &[Answer], classes: usize) -> Vec<Vec<usize>> {
+    let mut counts = vec![vec![0; classes]; classes];
+    answers.iter().for_each(|answer| counts[answer.label][answer.predicted()] += 1);
+    counts
+}
+
+/// Share of each class that is found; `None` for a class without an image.
+pub fn recalls(confusion: &[Vec<usize>]) -> Vec<Option<f64>> {
+    let share = |(label, row): (usize, &Vec<usize>)| {
+        let total: usize = row.iter().sum();
+        (total > 0).then(|| row[label] as f64 / total as f64)
+    };
+    confusion.iter().enumerate().map(share).collect()
+}
+
+/// Mean over the classes that have images.
+pub fn mean_recall(recalls: &[Option<f64>]) -> f64 {
+    let present: Vec<f64> = recalls.iter().flatten().copied().collect();
+    present.iter().sum::<f64>() / present.len() as f64
+}
+
+/// Mean negative log likelihood of the labels, natural logarithm.
+pub fn nll(answers: &[Answer]) -> f64 {
+    let loss = |answer: &Answer| -f64::from(answer.probabilities[answer.label]).max(1e-12).ln();
+    answers.iter().map(loss).sum::<f64>() / answers.len() as f64
+}
+
+/// Expected calibration error over `bins` equal bins of `confidence`: the mean distance, weighted by
+/// the bin's share, between mean confidence and share of right answers.
+pub fn ece(answers: &[Answer], confidence: impl Fn(&Answer) -> f32, bins: usize) -> f64 {
+    let mut sums = vec![(0f64, 0f64); bins];
+    for answer in answers {
+        let value = f64::from(confidence(answer));
+        let bin = ((value * bins as f64) as usize).min(bins - 1);
+        sums[bin].0 += value;
+        sums[bin].1 += f64::from(u8::from(answer.right()));
+    }
+    sums.iter().map(|(confidence, right)| (confidence - right).abs()).sum::<f64>()
+        / answers.len() as f64
+}
+
+/// Area under the risk-coverage curve: the share of errors among the k most confident answers,
+/// averaged over k = 1..n. Equally confident answers share their errors evenly.
+pub fn aurc(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> f64 {
+    let mut ranked: Vec<(f32, f64)> = answers
+        .iter()
+        .map(|answer| (confidence(answer), f64::from(u8::from(!answer.right()))))
+        .collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut seen, mut errors, mut area) = (0f64, 0f64, 0f64);
+    for group in ranked.chunk_by(|a, b| a.0 == b.0) {
+        let share = group.iter().map(|(_, error)| error).sum::<f64>() / group.len() as f64;
+        for _ in group {
+            seen += 1.;
+            errors += share;
+            area += errors / seen;
+        }
+    }
+    area / answers.len() as f64
+}
+
+/// Probability that a right answer has a higher confidence than a wrong one; ties count half.
+/// NaN where all answers are right, or all wrong.
+pub fn auroc(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> f64 {
+    let mut ranked: Vec<(f32, bool)> =
+        answers.iter().map(|answer| (confidence(answer), answer.right())).collect();
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut wrong_below, mut wins, mut rights) = (0f64, 0f64, 0f64);
+    for group in ranked.chunk_by(|a, b| a.0 == b.0) {
+        let right = group.iter().filter(|(_, right)| *right).count() as f64;
+        let wrong = group.len() as f64 - right;
+        wins += right * (wrong_below + wrong / 2.);
+        wrong_below += wrong;
+        rights += right;
+    }
+    wins / (rights * wrong_below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two classes, the predicted one with probability `confidence`.
+    fn answer(right: bool, confidence: f32) -> Answer {
+        let probabilities = vec![confidence, 1. - confidence];
+        Answer { label: usize::from(!right), probabilities, score: confidence, alpha: 0.5 }
+    }
+
+    fn four() -> Vec<Answer> {
+        vec![answer(true, 0.9), answer(false, 0.8), answer(true, 0.7), answer(false, 0.6)]
+    }
+
+    #[test]
+    fn accuracy_confusion_and_recall_by_hand() {
+        let answers = four();
+        assert_eq!(accuracy(&answers), 0.5);
+        let confusion = confusion(&answers, 2);
+        assert_eq!(confusion, [[2, 0], [2, 0]]);
+        assert_eq!(recalls(&confusion), [Some(1.), Some(0.)]);
+        assert_eq!(mean_recall(&[Some(1.), None, Some(0.)]), 0.5);
+    }
+
+    #[test]
+    fn aurc_by_hand() {
+        // risks at coverage 1..4: 0/1, 1/2, 1/3, 2/4
+        let expected = (0. + 1. / 2. + 1. / 3. + 2. / 4.) / 4.;
+        assert!((aurc(&four(), Answer::max_softmax) - expected).abs() < 1e-12);
+        // one confidence for all: the risk is the error rate at every coverage
+        assert!((aurc(&four(), |answer| answer.alpha) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn auroc_by_hand() {
+        // pairs (right, wrong): 0.9 above both, 0.7 above 0.6 only
+        assert!((auroc(&four(), Answer::max_softmax) - 0.75).abs() < 1e-12);
+        assert!((auroc(&four(), |answer| answer.alpha) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn ece_and_nll_by_hand() {
+        // each answer in a bin of its own: |0.9-1| + |0.8-0| + |0.7-1| + |0.6-0|, over 4
+        assert!((ece(&four(), Answer::max_softmax, 15) - 1.8 / 4.).abs() < 1e-6);
+        let expected = -(0.9f64.ln() + 0.2f64.ln() + 0.7f64.ln() + 0.4f64.ln()) / 4.;
+        assert!((nll(&four()) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn confidence_of_exactly_one_falls_into_the_last_bin() {
+        assert!(ece(&[answer(true, 1.)], Answer::max_softmax, 15).abs() < 1e-12);
+    }
+}
