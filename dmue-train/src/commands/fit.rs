@@ -54,7 +54,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let data = RunData::open(&info.paths, &config)?;
     describe(&config, &data)?;
     let stop = stop_on_interrupt()?;
-    let position = run::fit(&folder, &data, device, &stop)?;
+    let position = run::fit(&folder, &data, device, &|| stop.load(Ordering::Relaxed))?;
     let out = arguments.out.display();
     if position.epochs < config.epochs {
         eprintln!("stopped and saved after {} epochs and {} steps", position.epochs, position.steps);

@@ -1,7 +1,5 @@
 //! One epoch: draw, vary, forward, terms, backward, step.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use indicatif::ProgressBar;
 use tch::{Device, Tensor};
 
@@ -37,6 +35,9 @@ pub struct Trainer<'a> {
     pub device: Device,
 }
 
+/// Asked after every step whether the user wants to stop.
+pub type Stop<'a> = &'a dyn Fn() -> bool;
+
 /// How an epoch ended.
 #[derive(Debug)]
 pub enum Done {
@@ -51,11 +52,11 @@ pub type Means = Vec<(&'static str, f64)>;
 
 impl Trainer<'_> {
     /// Trains the epoch after `from`, whose first steps may be done; `bar` advances by one per step
-    /// and shows the terms. Ends early, after the step in hand, once `stop` is set.
+    /// and shows the terms. Ends early, after a step, once `stop` says so.
     ///
     /// # Errors
     /// A loss that is no number; the weights are then useless, the last checkpoint is not.
-    pub fn epoch(&mut self, from: Position, bar: &ProgressBar, stop: &AtomicBool) -> Result<Done> {
+    pub fn epoch(&mut self, from: Position, bar: &ProgressBar, stop: Stop<'_>) -> Result<Done> {
         let epoch = from.epochs;
         let batches = self.sampler.epoch(derive(self.config.seed, epoch, usize::MAX));
         let mut sums: Means = vec![];
@@ -64,7 +65,7 @@ impl Trainer<'_> {
             bar.set_message(message(&values));
             bar.inc(1);
             add(&mut sums, &values);
-            if stop.load(Ordering::Relaxed) && step + 1 < batches.len() {
+            if step + 1 < batches.len() && stop() {
                 return Ok(Done::Stopped(Position { epochs: epoch, steps: step + 1 }));
             }
         }

@@ -1,7 +1,6 @@
 //! A run from its data to its last checkpoint.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,7 +9,7 @@ use serde_json::json;
 use tch::{Device, nn};
 
 use super::checkpoint::{self, Position};
-use super::epoch::{Done, Means, Trainer};
+use super::epoch::{Done, Means, Stop, Trainer};
 use super::folder::RunFolder;
 use super::log::Log;
 use super::optimiser::Optimiser;
@@ -91,7 +90,7 @@ pub fn network(config: &Config, classes: usize, device: Device) -> Result<(nn::V
 }
 
 /// Trains from the run's newest checkpoint, or from the start where it has none, until the config's
-/// last epoch or until `stop` is set; returns how far the run is.
+/// last epoch or until `stop` says so; returns how far the run is.
 ///
 /// # Errors
 /// A class with too few images, a loss that is no number, a folder that cannot be written.
@@ -99,7 +98,7 @@ pub fn fit(
     folder: &RunFolder,
     data: &RunData,
     device: Device,
-    stop: &AtomicBool,
+    stop: Stop<'_>,
 ) -> Result<Position> {
     let config = folder.config()?;
     let (mut store, model) = network(&config, data.train.classes.len(), device)?;
@@ -123,7 +122,7 @@ struct Run<'a> {
     valid: &'a Dataset,
     checkpoints: PathBuf,
     log: Log,
-    stop: &'a AtomicBool,
+    stop: Stop<'a>,
 }
 
 impl Run<'_> {
@@ -131,9 +130,12 @@ impl Run<'_> {
         let epochs = self.trainer.config.epochs;
         let bar = progress_bar(epochs, self.trainer.sampler.steps(), from);
         let mut position = from;
-        while position.epochs < epochs && !self.stop.load(Ordering::Relaxed) {
+        while position.epochs < epochs {
             bar.set_prefix(format!("epoch {}/{epochs}", position.epochs + 1));
             position = self.epoch(position, &bar)?;
+            if position.steps > 0 || (self.stop)() {
+                break;
+            }
         }
         bar.finish();
         Ok(position)
