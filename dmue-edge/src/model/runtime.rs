@@ -57,8 +57,8 @@ impl Model {
     ///
     /// # Errors
     /// [`ModelError::Io`] with the path, else as [`Model::from_bytes`].
-    pub fn open(path: &Path) -> Result<Self, ModelError> {
-        Self::from_bytes(&file::read(path)?)
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        Self::from_bytes(&file::read(path.as_ref())?)
     }
 
     /// Checks and prepares a model from the bytes of its file.

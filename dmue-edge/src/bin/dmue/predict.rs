@@ -24,9 +24,12 @@ pub struct Arguments {
     #[arg(required = true, value_name = "FILE_OR_FOLDER")]
     paths: Vec<PathBuf>,
     /// Print one JSON object per image and line: file, width, height, model, faces (label, score,
-    /// alpha, probabilities, logits, detection_score, box, landmarks), timings_ms
+    /// probabilities, detection_score, box, landmarks), timings_ms
     #[arg(long)]
     json: bool,
+    /// With --json: the network's own outputs of each face too: logits, feature, alpha
+    #[arg(long, requires = "json")]
+    outputs: bool,
     /// Write each picture with boxes, labels and scores to DIR/NAME-annotated.png
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
@@ -105,6 +108,12 @@ enum Failure {
     Output(io::Error),
 }
 
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Output(error.into())
+    }
+}
+
 impl From<dmue_edge::Error> for Failure {
     fn from(error: dmue_edge::Error) -> Self {
         Self::Image(error.to_string())
@@ -160,7 +169,7 @@ impl<'a> Run<'a> {
             result: &result,
         };
         let text = match self.arguments.json {
-            true => json::line(&answer).map_err(|e| Failure::Output(e.into()))? + "\n",
+            true => json::line(&answer, self.arguments.outputs)? + "\n",
             false => report::text(&answer, self.colour),
         };
         self.write_pictures(file, photo, &result).map_err(Failure::Output)?;
