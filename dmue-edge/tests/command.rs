@@ -163,7 +163,7 @@ fn a_missing_model_and_a_bad_option_are_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("/nowhere/any.dmue.onnx"), "{}", stderr(&output));
     if has_model() {
-        let output = dmue(&["predict", "--minimum-score", "1.5", ASTRONAUT]);
+        let output = dmue(&["predict", "--minimum-detection-score", "1.5", ASTRONAUT]);
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains("minimum_score is 1.5"), "{}", stderr(&output));
     }

@@ -42,9 +42,9 @@ pub struct Arguments {
     /// Each image already is one tightly framed face: find nothing, answer the whole image
     #[arg(long)]
     cropped: bool,
-    /// Least detection score of a face, 0 to 1
+    /// How sure the detector must be that something is a face, 0 to 1
     #[arg(long, value_name = "SCORE", default_value_t = DetectorOptions::default().minimum_score)]
-    minimum_score: f32,
+    minimum_detection_score: f32,
     /// Width in pixels of the smallest face to report
     #[arg(long, value_name = "PIXELS", default_value_t = DetectorOptions::default().minimum_face)]
     minimum_face: f32,
@@ -131,7 +131,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(arguments: &'a Arguments) -> Result<Self, Box<dyn Error>> {
         let mut options = DetectorOptions::default();
-        options.minimum_score = arguments.minimum_score;
+        options.minimum_score = arguments.minimum_detection_score;
         options.minimum_face = arguments.minimum_face;
         options.levels = arguments.levels;
         let mut builder = Engine::builder().detector(options);
