@@ -123,6 +123,8 @@ def report(ours, theirs):
     print(f"{'output':10} {'difference':>11} {'of its range':>13} {'range':>22}")
     worst = 0.0
     for name in OUTPUTS:
+        if ours[name].shape != theirs[name].shape:
+            sys.exit(f"{name}: shape {ours[name].shape} here, {theirs[name].shape} there")
         difference = np.abs(ours[name] - theirs[name]).max()
         low, high = theirs[name].min(), theirs[name].max()
         share = difference / max(high - low, LEAST_RANGE * np.abs(theirs[name]).max(), 1e-30)

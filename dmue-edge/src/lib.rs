@@ -55,8 +55,8 @@
 //! - It does not recognise or track people: frames are answered one by one.
 //! - It names the expression that a face shows, as the crowd that labelled the training pictures
 //!   would. What a person feels cannot be read off it.
-//! - It does not find faces in profile or upside down reliably, nor (with default options) faces
-//!   under 20 pixels.
+//! - Its detector is made for faces that look towards the camera: in profile they are often missed.
+//!   Faces narrower than 20 pixels are left out unless the options say otherwise.
 //! - The score is an estimate from faces like the training set's. Other cameras, lighting or ages may
 //!   shift it: measure on pictures of your own before you rely on a threshold.
 //! - It uses one thread a call and no GPU.
