@@ -42,7 +42,9 @@ def main():
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="cargo xtask onnxruntime", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--model", type=Path, default=MODEL, help="NAME.dmue.onnx [%(default)s]")
     parser.add_argument(
         "--data",
