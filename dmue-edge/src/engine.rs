@@ -9,6 +9,7 @@ use crate::face::align::{FaceCrop, align};
 use crate::face::detector::{Detector, DetectorOptions};
 use crate::frame::FrameView;
 use crate::model::{Inference, Model};
+use crate::uncertainty::predicted_class;
 
 /// The model that this crate carries: provenance and figures in `models/README.md`.
 const DEFAULT_MODEL: Option<&[u8]> = None;
@@ -184,7 +185,7 @@ impl Engine {
     ) -> Result<Prediction> {
         let inference = timed(&mut timings.classify_ms, || self.model.infer(&crop))?;
         let Inference { logits, probabilities, feature, score, alpha, .. } = inference;
-        let class_index = largest(&logits);
+        let class_index = predicted_class(&logits);
         let label = self.model.manifest().classes.get(class_index).cloned().unwrap_or_default();
         Ok(Prediction {
             face,
@@ -198,12 +199,6 @@ impl Engine {
             alpha,
         })
     }
-}
-
-/// Index of the largest value, the first of equals; 0 of none.
-fn largest(values: &[f32]) -> usize {
-    let better = |best: usize, i: usize| if values[i] > values[best] { i } else { best };
-    (0..values.len()).reduce(better).unwrap_or_default()
 }
 
 fn timed<T>(total_ms: &mut f64, work: impl FnOnce() -> T) -> T {
@@ -224,17 +219,15 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_equal_logits_wins() {
-        assert_eq!(largest(&[0.5, 2.0, 2.0, -1.0]), 1);
-        assert_eq!(largest(&[]), 0);
-    }
-
-    #[test]
     fn bad_options_and_bad_models_are_told_apart() {
         let bad_model = Engine::builder().model_bytes(*b"no model").build();
         assert!(matches!(bad_model, Err(Error::Model(_))));
-        let missing = Engine::builder().model_file("/nowhere/to/be.found").build();
-        let Err(error) = missing else { panic!("a missing file was loaded") };
-        assert!(error.to_string().contains("/nowhere/to/be.found"), "{error}");
+        for path in ["/nowhere/to/be.found", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")] {
+            let Err(error) = Engine::builder().model_file(path).build() else { panic!("{path}") };
+            assert!(
+                matches!(error, Error::Model(_)) && error.to_string().contains(path),
+                "{error}"
+            );
+        }
     }
 }

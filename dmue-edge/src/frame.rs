@@ -156,11 +156,6 @@ impl<'a> FrameView<'a> {
         self.height
     }
 
-    /// How the bytes of a pixel are laid out.
-    pub const fn format(&self) -> PixelFormat {
-        self.format
-    }
-
     /// Red, green and blue at column `x`, row `y`; gray frames give the same value three times.
     /// A position outside the frame gives the nearest border pixel.
     #[inline]
@@ -168,16 +163,6 @@ impl<'a> FrameView<'a> {
         let size = self.format.bytes_per_pixel();
         let start = x.min(self.width - 1) as usize * size;
         self.format.rgb(&self.row(y)[start..start + size])
-    }
-
-    /// Luma at column `x`, row `y`: the ITU-R Rec. 601 weights 0.299, 0.587, 0.114, rounded.
-    ///
-    /// The gray images of FER2013, and with them FERPlus, are luma of this kind, so a model trained
-    /// on them sees the same grays on a device. A position outside gives the nearest border pixel.
-    #[inline]
-    pub fn gray(&self, x: u32, y: u32) -> u8 {
-        let [r, g, b] = self.rgb(x, y).map(u32::from);
-        ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
     }
 
     /// The pixels of columns `x..x + width` of row `y` as red, green and blue, clamped as
@@ -229,22 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn gray_follows_rec_601_and_leaves_grays_alone() {
-        let luma =
-            |rgb: [u8; 3]| FrameView::new(&rgb, 1, 1, 3, PixelFormat::Rgb24).unwrap().gray(0, 0);
-        assert_eq!(luma([255, 0, 0]), 76);
-        assert_eq!(luma([0, 255, 0]), 150);
-        assert_eq!(luma([0, 0, 255]), 29);
-        assert!((0..=255).all(|v| luma([v; 3]) == v));
-    }
-
-    #[test]
     fn padding_between_rows_is_skipped_and_the_last_row_needs_none() {
         let bytes = [1, 2, 0, 0, 3, 4];
         let frame = FrameView::new(&bytes, 2, 2, 4, PixelFormat::Gray8).unwrap();
-        assert_eq!([frame.gray(0, 0), frame.gray(1, 0)], [1, 2]);
-        assert_eq!([frame.gray(0, 1), frame.gray(1, 1)], [3, 4]);
-        assert_eq!(frame.gray(9, 9), 4, "outside is the nearest border pixel");
+        let gray = |x, y| frame.rgb(x, y)[0];
+        assert_eq!([gray(0, 0), gray(1, 0), gray(0, 1), gray(1, 1)], [1, 2, 3, 4]);
+        assert_eq!(gray(9, 9), 4, "outside is the nearest border pixel");
     }
 
     #[test]
@@ -274,7 +249,6 @@ mod tests {
             let bytes = vec![7; length];
             if let Ok(frame) = FrameView::new(&bytes, width, height, stride, format) {
                 prop_assert_eq!(frame.rgb(x, y), [7; 3]);
-                prop_assert_eq!(frame.gray(x, y), 7);
                 prop_assert!(frame.rgb_row(x, width, y).all(|rgb| rgb == [7; 3]));
             }
         }

@@ -1,7 +1,8 @@
-//! Set-up and tests of the workspace: `cargo xtask setup` and `cargo xtask test`.
+//! Set-up and tests of the workspace: `cargo xtask setup`, `test` and `onnxruntime`.
 
 mod install;
 mod libtorch;
+mod onnxruntime;
 mod tools;
 mod unpack;
 mod wheel;
@@ -29,12 +30,23 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
+    /// Compares the answers of a model file in onnxruntime with ours; fetches onnxruntime for
+    /// Python into target/onnxruntime-venv. `cargo xtask onnxruntime --help` names the options.
+    #[command(disable_help_flag = true)]
+    Onnxruntime {
+        /// Handed to benches/compare_onnxruntime.py: `--model FILE`, `--data FACES`, `--count N`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Setup => setup().map(|_| ()),
         Task::Test { arguments } => test(&arguments),
+        Task::Onnxruntime { arguments } => {
+            workspace_root().and_then(|root| onnxruntime::compare(root, &arguments))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

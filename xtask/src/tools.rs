@@ -31,6 +31,13 @@ pub const PIP: Tool = Tool {
     packages: ["python3-pip", "python3-pip", "python"],
 };
 
+pub const VENV: Tool = Tool {
+    name: "venv for python3",
+    variable: None,
+    probe: &["python3", "-m", "ensurepip", "--version"],
+    packages: ["python3-venv", "python3", "python"],
+};
+
 pub const CXX: Tool = Tool {
     name: "a C++ compiler",
     variable: Some("CXX"),

@@ -137,7 +137,10 @@ fn mix(a: [u8; 3], b: [u8; 3], share: f32) -> [f32; 3] {
     [0, 1, 2].map(|c| f32::from(a[c]) + (f32::from(b[c]) - f32::from(a[c])) * share)
 }
 
-/// Rec. 601, as [`FrameView::gray`].
+/// The weights of ITU-R Rec. 601.
+///
+/// The gray images of FER2013, and with them FERPlus, are luma of this kind, so a model trained on
+/// them sees the same grays on a device.
 fn luma([r, g, b]: [f32; 3]) -> f32 {
     0.299 * r + 0.587 * g + 0.114 * b
 }
@@ -233,7 +236,7 @@ mod tests {
         let landmarks = placed(|[x, y]| [40.0 - 40.0 * y, 40.0 * x]);
         let crop = align(&frame, &landmarks, &TEMPLATE, 40, Colour::Gray);
         for (x, y) in [(0, 0), (39, 0), (0, 39), (17, 30)] {
-            let (seen, stored) = (crop.pixels[y * 40 + x], frame.gray(39 - y as u32, x as u32));
+            let (seen, stored) = (crop.pixels[y * 40 + x], frame.rgb(39 - y as u32, x as u32)[0]);
             assert!(seen.abs_diff(stored) <= 1, "at {x},{y}: {seen}, not {stored}");
         }
     }
@@ -267,7 +270,16 @@ mod tests {
         let crop = FaceCrop::resized(&frame, 2, Colour::Rgb);
         assert_eq!(crop.pixels, [10, 20, 30].repeat(4));
         let gray = FaceCrop::resized(&frame, 1, Colour::Gray);
-        assert_eq!(gray.pixels, [frame.gray(1, 0)]);
+        assert_eq!(gray.pixels, [18]); // 0.299 * 10 + 0.587 * 20 + 0.114 * 30 = 18.15
+    }
+
+    #[test]
+    fn luma_follows_rec_601_and_leaves_grays_alone() {
+        let gray = |rgb: [f32; 3]| FaceCrop::from_rgb(&[rgb], 1, Colour::Gray).pixels[0];
+        assert_eq!(gray([255.0, 0.0, 0.0]), 76);
+        assert_eq!(gray([0.0, 255.0, 0.0]), 150);
+        assert_eq!(gray([0.0, 0.0, 255.0]), 29);
+        assert!((0..=255).all(|v: u8| gray([f32::from(v); 3]) == v));
     }
 
     #[test]

@@ -16,6 +16,14 @@ pub enum ModelError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A file was read and refused.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: Box<ModelError>,
+    },
     /// More bytes than any model of this kind has.
     #[error("the model file has {bytes} bytes, more than the {limit} that are accepted")]
     FileSize {

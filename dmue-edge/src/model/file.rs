@@ -125,6 +125,7 @@ fn check_framing(bytes: &[u8]) -> Result<(), ModelError> {
     while !rest.is_empty() {
         let at = bytes.len() - rest.len();
         let length = field_length(&mut rest).map_err(|unknown| match unknown {
+            Some(_) if at == 0 => ModelError::NotOnnx { reason: "it does not begin as one".into() },
             Some(reason) => ModelError::NotOnnx { reason: format!("{reason} at byte {at}") },
             None => truncated(bytes.len() as u64 + 1, bytes),
         })?;

@@ -61,11 +61,6 @@ pub fn attribute_ints(name: &str, ints: &[i64]) -> AttributeProto {
     AttributeProto { ints: ints.to_vec(), ..attribute(name, AttributeType::Ints) }
 }
 
-/// A float attribute.
-pub fn attribute_float(name: &str, f: f32) -> AttributeProto {
-    AttributeProto { f, ..attribute(name, AttributeType::Float) }
-}
-
 /// A float input or output with a free batch dimension before `dims`: `[N, dims..]`.
 pub fn value_info(name: &str, dims: &[usize]) -> ValueInfoProto {
     use pb::tensor_shape_proto::{Dimension, dimension::Value};

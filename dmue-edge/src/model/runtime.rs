@@ -56,9 +56,12 @@ impl Model {
     /// Reads, checks and prepares a model file.
     ///
     /// # Errors
-    /// [`ModelError::Io`] with the path, else as [`Model::from_bytes`].
-    pub fn open(path: &Path) -> Result<Self, ModelError> {
+    /// [`ModelError::Io`] when it cannot be read, else [`ModelError::File`] with what
+    /// [`Model::from_bytes`] says; both name the path.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let path = path.as_ref();
         Self::from_bytes(&file::read(path)?)
+            .map_err(|reason| ModelError::File { path: path.into(), reason: reason.into() })
     }
 
     /// Checks and prepares a model from the bytes of its file.

@@ -8,13 +8,19 @@
 //! | `faces` | one object per face, the most confidently detected first |
 //! | `faces[].label` | the most probable class |
 //! | `faces[].score` | estimated probability that the label is right, 0..1 |
-//! | `faces[].alpha` | the DMUE paper's confidence of the label, 0..1, for comparison |
 //! | `faces[].probabilities` | class name to probability, in the model's order; they add up to 1 |
-//! | `faces[].logits` | one number per class, in the same order |
 //! | `faces[].detection_score` | how sure the detector is, 0..1; `null` with `--cropped` |
 //! | `faces[].box` | `x`, `y`, `width`, `height` in pixels; `null` with `--cropped` |
 //! | `faces[].landmarks` | `right_eye`, `left_eye`, `nose`, `mouth`, `right_ear`, `left_ear`, each `[x, y]` in pixels, right and left the person's own; `null` with `--cropped` |
 //! | `timings_ms` | `decode`, `detect`, `align`, `classify`: wall time of each stage, all faces together |
+//!
+//! `--outputs` adds to each face what the network itself gave:
+//!
+//! | field | what |
+//! |---|---|
+//! | `faces[].logits` | one number per class before softmax, in the order of `probabilities` |
+//! | `faces[].feature` | the feature vector that the uncertainty is computed from |
+//! | `faces[].alpha` | the DMUE paper's confidence of the label, 0..1, for comparison with `score` |
 //!
 //! An image that could not be read gives an object of `file` and `error`.
 
@@ -27,9 +33,9 @@ use serde::{Serialize, Serializer};
 
 use crate::predict::Answer;
 
-/// One line, without the line break.
-pub fn line(answer: &Answer<'_>) -> serde_json::Result<String> {
-    serde_json::to_string(&Image::new(answer))
+/// One line, without the line break; `outputs` adds what the network itself gave.
+pub fn line(answer: &Answer<'_>, outputs: bool) -> serde_json::Result<String> {
+    serde_json::to_string(&Image::new(answer, outputs))
 }
 
 /// One line about a file that could not be read.
@@ -57,13 +63,20 @@ struct Image<'a> {
 struct Face<'a> {
     label: &'a str,
     score: f32,
-    alpha: f32,
     probabilities: Probabilities<'a>,
-    logits: &'a [f32],
     detection_score: Option<f32>,
     #[serde(rename = "box")]
     bounding_box: Option<FaceBox>,
     landmarks: Option<Landmarks>,
+    #[serde(flatten)]
+    outputs: Option<Outputs<'a>>,
+}
+
+#[derive(Serialize)]
+struct Outputs<'a> {
+    logits: &'a [f32],
+    feature: &'a [f32],
+    alpha: f32,
 }
 
 #[derive(Serialize)]
@@ -75,14 +88,14 @@ struct TimingsMs {
 }
 
 impl<'a> Image<'a> {
-    fn new(answer: &'a Answer<'a>) -> Self {
+    fn new(answer: &'a Answer<'a>, outputs: bool) -> Self {
         let FrameResult { predictions, timings } = answer.result;
         Self {
             file: answer.file.to_string_lossy().into_owned(),
             width: answer.width,
             height: answer.height,
             model: answer.model,
-            faces: predictions.iter().map(|p| Face::new(p, answer.classes)).collect(),
+            faces: predictions.iter().map(|p| Face::new(p, answer.classes, outputs)).collect(),
             timings_ms: TimingsMs {
                 decode: answer.decode_ms,
                 detect: timings.detect_ms,
@@ -94,16 +107,16 @@ impl<'a> Image<'a> {
 }
 
 impl<'a> Face<'a> {
-    fn new(prediction: &'a Prediction, classes: &'a [String]) -> Self {
+    fn new(prediction: &'a Prediction, classes: &'a [String], outputs: bool) -> Self {
+        let Prediction { logits, feature, alpha, .. } = prediction;
         Self {
             label: &prediction.label,
             score: prediction.score,
-            alpha: prediction.alpha,
             probabilities: Probabilities { classes, values: &prediction.probabilities },
-            logits: &prediction.logits,
             detection_score: prediction.face.map(|face| face.detection_score),
             bounding_box: prediction.face.map(|face| face.bounding_box),
             landmarks: prediction.face.map(|face| face.landmarks),
+            outputs: outputs.then_some(Outputs { logits, feature, alpha: *alpha }),
         }
     }
 }

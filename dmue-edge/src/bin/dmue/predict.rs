@@ -24,9 +24,12 @@ pub struct Arguments {
     #[arg(required = true, value_name = "FILE_OR_FOLDER")]
     paths: Vec<PathBuf>,
     /// Print one JSON object per image and line: file, width, height, model, faces (label, score,
-    /// alpha, probabilities, logits, detection_score, box, landmarks), timings_ms
+    /// probabilities, detection_score, box, landmarks), timings_ms
     #[arg(long)]
     json: bool,
+    /// With --json: the network's own outputs of each face too: logits, feature, alpha
+    #[arg(long, requires = "json")]
+    outputs: bool,
     /// Write each picture with boxes, labels and scores to DIR/NAME-annotated.png
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
@@ -39,9 +42,9 @@ pub struct Arguments {
     /// Each image already is one tightly framed face: find nothing, answer the whole image
     #[arg(long)]
     cropped: bool,
-    /// Least detection score of a face, 0 to 1
+    /// How sure the detector must be that something is a face, 0 to 1
     #[arg(long, value_name = "SCORE", default_value_t = DetectorOptions::default().minimum_score)]
-    minimum_score: f32,
+    minimum_detection_score: f32,
     /// Width in pixels of the smallest face to report
     #[arg(long, value_name = "PIXELS", default_value_t = DetectorOptions::default().minimum_face)]
     minimum_face: f32,
@@ -105,6 +108,12 @@ enum Failure {
     Output(io::Error),
 }
 
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Output(error.into())
+    }
+}
+
 impl From<dmue_edge::Error> for Failure {
     fn from(error: dmue_edge::Error) -> Self {
         Self::Image(error.to_string())
@@ -122,7 +131,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(arguments: &'a Arguments) -> Result<Self, Box<dyn Error>> {
         let mut options = DetectorOptions::default();
-        options.minimum_score = arguments.minimum_score;
+        options.minimum_score = arguments.minimum_detection_score;
         options.minimum_face = arguments.minimum_face;
         options.levels = arguments.levels;
         let mut builder = Engine::builder().detector(options);
@@ -160,7 +169,7 @@ impl<'a> Run<'a> {
             result: &result,
         };
         let text = match self.arguments.json {
-            true => json::line(&answer).map_err(|e| Failure::Output(e.into()))? + "\n",
+            true => json::line(&answer, self.arguments.outputs)? + "\n",
             false => report::text(&answer, self.colour),
         };
         self.write_pictures(file, photo, &result).map_err(Failure::Output)?;

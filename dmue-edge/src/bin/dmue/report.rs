@@ -11,9 +11,10 @@ const BAR_LENGTH: usize = 24;
 /// The last, partly filled character of a bar in eighths.
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/// The score in words. It estimates the probability that the label is right.
+/// The score in words. It estimates the probability that the label is right. Two digits of it count,
+/// as many as are printed beside.
 pub fn in_words(score: f32) -> &'static str {
-    match score {
+    match (score * 100.0).round() / 100.0 {
         0.9.. => "very likely right",
         0.75.. => "likely right",
         0.5.. => "uncertain",
@@ -68,8 +69,8 @@ fn face(
     let mut rows: Vec<_> = classes.iter().zip(&prediction.probabilities).collect();
     rows.sort_by(|a, b| b.1.total_cmp(a.1));
     for (class, probability) in rows {
-        let bar = bar(*probability);
-        let _ = writeln!(text, "    {class:width$} {:5.1} % {bar}", probability * 100.0);
+        let row = format!("    {class:width$} {:5.1} % {}", probability * 100.0, bar(*probability));
+        let _ = writeln!(text, "{}", row.trim_end());
     }
 }
 
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn words_follow_the_score() {
-        let words = [1.0, 0.9, 0.89, 0.75, 0.5, 0.49, f32::NAN].map(in_words);
+        let words = [1.0, 0.896, 0.89, 0.75, 0.5, 0.49, f32::NAN].map(in_words);
         let [sure, likely, unsure, wrong] =
             ["very likely right", "likely right", "uncertain", "probably wrong"];
         assert_eq!(words, [sure, sure, likely, likely, unsure, wrong, wrong]);
