@@ -16,7 +16,8 @@ pub fn augment(images: &Tensor, settings: &Augment, seed: u64) -> Tensor {
     let count = images.size()[0];
     let moved = resample(images, settings, &mut generator);
     let lit = relight(&moved, settings, &mut generator);
-    let erased = lit * keep_mask(count, images.size()[2], settings, &mut generator).to_device(images.device());
+    let erased = lit
+        * keep_mask(count, images.size()[2], settings, &mut generator).to_device(images.device());
     add_noise(&erased, settings, &mut generator)
 }
 
