@@ -146,7 +146,7 @@ fn the_erased_rectangle_has_the_area_that_was_asked_for() {
     let erased = augment(&white, &Augment { erase: 1., erase_area: 0.25, ..OFF }, 3);
     let total = (side * side) as f64;
     for image in 0..count {
-        let black = 1. - erased.get(image).get(0);
+        let black: Tensor = 1. - erased.get(image).get(0);
         let area = black.sum(Kind::Float).double_value(&[]) / total;
         // Sides are rounded to pixels: at most half a pixel on each of two sides of 48 and less.
         assert!((0.016..=0.265).contains(&area), "{area}");

@@ -16,7 +16,7 @@ use dmue_train::train::run::network;
 use tch::{Device, Tensor};
 
 const CLASSES: usize = 4;
-const STEPS: usize = 150;
+const STEPS: usize = 120;
 
 /// The `tiny` settings without what keeps a network from learning by heart.
 fn config() -> Config {
@@ -73,6 +73,7 @@ fn all(data: &Dataset) -> (Tensor, Tensor) {
 
 #[test]
 fn sixteen_faces_are_learnt_by_heart() {
+    tch::set_num_threads(1); // so small a network loses more by waiting than by computing
     let config = config();
     let data = Dataset::new(&faces::source(CLASSES, 4, 24, 1)).unwrap();
     assert_eq!(data.counts(), [4; CLASSES]);
@@ -87,10 +88,10 @@ fn sixteen_faces_are_learnt_by_heart() {
     let [first, .., last] = history.as_slice() else { panic!("no step was made") };
     eprintln!("first {first:.4?}\nlast  {last:.4?}\ninference {entropy:.5}");
     assert_eq!(right.int64_value(&[]), data.len() as i64);
-    assert!(entropy < 0.05, "cross entropy of the target branch at inference: {entropy}");
+    assert!(entropy < 0.02, "cross entropy of the target branch at inference: {entropy}");
     let [target, _, similarity, auxiliary, _] = *last;
     assert!((first[0] - (CLASSES as f64).ln()).abs() < 0.1, "does not begin at chance: {first:?}");
-    assert!(target < 0.1, "L_wce ends at {target}");
-    assert!(auxiliary < 0.1, "L_aux ends at {auxiliary}");
+    assert!(target < 0.05, "L_wce ends at {target}");
+    assert!(auxiliary < 0.05, "L_aux ends at {auxiliary}");
     assert!(similarity < first[2].max(1e-4), "L_sp went from {} to {similarity}", first[2]);
 }

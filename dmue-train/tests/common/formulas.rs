@@ -5,8 +5,9 @@ use serde::Deserialize;
 
 use super::{Draws, Matrix};
 
-/// Smallest range that min-max scaling divides by (method.md section 4, "guard max = min").
-const SMALLEST_RANGE: f64 = 1e-4;
+/// Smallest range that min-max scaling divides by (method.md section 4, "guard max = min"): 1e-4 as
+/// f32 holds it, because the edge does.
+const SMALLEST_RANGE: f64 = 1e-4f32 as f64;
 
 /// A batch as the network would give it: N images, C classes, D features.
 #[derive(Clone, Debug, Deserialize)]
