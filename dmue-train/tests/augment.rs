@@ -1,4 +1,5 @@
 //! How training images are varied.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The three kinds of data sets: good ones, and every bad row by file, row and reason.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

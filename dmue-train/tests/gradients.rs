@@ -1,4 +1,5 @@
 //! Gradients against central finite differences, in f64.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

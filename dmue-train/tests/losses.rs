@@ -1,5 +1,6 @@
 //! Every loss term against the loops of `common/formulas.rs` on random batches, and against the
 //! numbers of `golden/losses.py`.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Copies of a branch in one grouped convolution, the shared neck, and its folding into the head.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

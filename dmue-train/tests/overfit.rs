@@ -1,5 +1,6 @@
 //! The whole method learns 16 faces by heart: sampler, variation, network, every loss term,
 //! optimiser.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

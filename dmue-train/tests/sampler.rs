@@ -1,4 +1,5 @@
 //! What every batch promises, whatever the set (method.md sections 4 and 4c).
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,6 @@
 //! Pairwise uncertainty: training's tensors against the edge's functions, and the identity that
 //! the method rests on (method.md section 4).
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

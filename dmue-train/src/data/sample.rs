@@ -39,8 +39,8 @@ impl CropSpec {
     /// Decodes an image file's bytes and brings them to size with the edge's own function.
     pub fn decode(&self, bytes: &[u8]) -> std::result::Result<FaceCrop, String> {
         let photo = Photo::from_bytes(bytes).map_err(|error| error.to_string())?;
-        let frame = photo.view().map_err(|error| error.to_string())?;
-        Ok(FaceCrop::resized(&frame, self.size, self.colour))
+        let view = photo.view().map_err(|error| error.to_string())?;
+        Ok(FaceCrop::resized(&view, self.size, self.colour))
     }
 }
 
@@ -67,11 +67,7 @@ impl<'a> Collector<'a> {
     ///
     /// # Errors
     /// A bad row, unless bad rows are skipped.
-    pub fn take(
-        &mut self,
-        row: usize,
-        outcome: std::result::Result<Option<Sample>, String>,
-    ) -> Result<()> {
+    pub fn take(&mut self, row: usize, outcome: std::result::Result<Option<Sample>, String>) -> Result<()> {
         match outcome {
             Ok(Some(sample)) => self.samples.push(sample),
             Ok(None) => self.undecided += 1,
