@@ -16,7 +16,8 @@ pub fn augment(images: &Tensor, settings: &Augment, seed: u64) -> Tensor {
     let count = images.size()[0];
     let moved = resample(images, settings, &mut generator);
     let lit = relight(&moved, settings, &mut generator);
-    let erased = lit * keep_mask(count, images.size()[2], settings, &mut generator).to_device(images.device());
+    let erased = lit
+        * keep_mask(count, images.size()[2], settings, &mut generator).to_device(images.device());
     add_noise(&erased, settings, &mut generator)
 }
 
@@ -76,6 +77,9 @@ fn erase(image: &mut [f32], side: usize, largest: f64, generator: &mut ChaCha8Rn
 }
 
 fn add_noise(images: &Tensor, settings: &Augment, generator: &mut ChaCha8Rng) -> Tensor {
+    if settings.noise == 0. {
+        return images.shallow_clone();
+    }
     let count = images.size()[0];
     let levels: Vec<f32> = (0..count)
         .map(|_| if generator.random::<f64>() < settings.noise { NOISE as f32 } else { 0. })

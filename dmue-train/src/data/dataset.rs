@@ -36,7 +36,7 @@ impl Source {
     /// Opens a `.parquet` pack, a `.csv` list or a folder of class folders.
     ///
     /// # Errors
-    /// Data that cannot be read, or hold no labelled face.
+    /// Data that cannot be read, hold no labelled face or only one class.
     pub fn open(path: &Path, spec: CropSpec, skip_bad: bool) -> Result<Self> {
         let extension = path.extension().and_then(|extension| extension.to_str());
         let source = match extension {
@@ -54,6 +54,11 @@ impl Source {
         }?;
         if source.samples.is_empty() {
             let reason = format!("no labelled face ({})", source.summary);
+            return Err(Error::Data { file: path.into(), reason });
+        }
+        if source.classes.len() < 2 {
+            let reason =
+                format!("holds 1 class ({}), at least 2 are needed", source.classes.join(""));
             return Err(Error::Data { file: path.into(), reason });
         }
         Ok(source)

@@ -21,8 +21,7 @@ struct Line {
 /// A missing header, an unreadable image.
 pub fn read(path: &Path, spec: CropSpec, skip_bad: bool) -> Result<Source> {
     let lines = lines(path)?;
-    let labels: BTreeSet<String> =
-        lines.iter().flatten().map(|line| line.label.clone()).collect();
+    let labels: BTreeSet<String> = lines.iter().flatten().map(|line| line.label.clone()).collect();
     let classes: Vec<String> = labels.into_iter().collect();
     let root = path.parent().unwrap_or(Path::new("."));
     let mut collector = Collector::new(path, skip_bad);

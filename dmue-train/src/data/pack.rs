@@ -43,7 +43,11 @@ fn class_names(reader: &SerializedFileReader<File>) -> std::result::Result<Vec<S
     }
 }
 
-fn sample(row: &Row, classes: usize, spec: CropSpec) -> std::result::Result<Option<Sample>, String> {
+fn sample(
+    row: &Row,
+    classes: usize,
+    spec: CropSpec,
+) -> std::result::Result<Option<Sample>, String> {
     let field = |name: &str| {
         let mut columns = row.get_column_iter();
         columns.find(|(column, _)| *column == name).map(|(_, field)| field)

@@ -1,5 +1,7 @@
 //! Batches that hold at least two distinct images of every class (method.md sections 4 and 4c).
 
+use std::cmp::Reverse;
+
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -14,7 +16,7 @@ pub const RESERVED: usize = 2;
 /// Two images of each class are reserved; the class of every further one is drawn with weight
 /// `count^(1-p)`, which weights an image by `count^-p`. Within a class images come from a shuffled
 /// queue, so all are used before one comes again, and a batch repeats an image only where it
-/// holds more of a class than the class has.
+/// holds more of a class than the class has, and then each as seldom as can be.
 #[derive(Debug)]
 pub struct Sampler {
     members: Vec<Vec<usize>>,
@@ -96,11 +98,12 @@ impl Queue<'_> {
         }
     }
 
-    /// Images that this batch already holds come last.
+    /// The more often this batch already holds an image, the later it comes.
     fn refill(&mut self, generator: &mut ChaCha8Rng, taken: &[usize]) {
+        let times = |image: &usize| taken.iter().filter(|other| *other == image).count();
         self.left = self.images.to_vec();
         self.left.shuffle(generator);
-        self.left.sort_by_key(|image| !taken.contains(image));
+        self.left.sort_by_cached_key(|image| Reverse(times(image))); // taken from the end
     }
 }
 

@@ -7,15 +7,14 @@ use tch::{Kind, Tensor};
 ///
 /// logits [C, N, C-1], labels [N] -> one value. A branch without an image counts 0.
 pub fn auxiliary(logits: &Tensor, labels: &Tensor) -> Tensor {
-    let classes = logits.size()[0];
+    let (classes, kind) = (logits.size()[0], logits.kind());
     let branch = Tensor::arange(classes, (Kind::Int64, labels.device())).unsqueeze(1);
     let labels = labels.unsqueeze(0); // [1, N]
-    let seen = labels.not_equal_tensor(&branch).to_kind(Kind::Float); // [C, N]
+    let seen = labels.not_equal_tensor(&branch).to_kind(kind); // [C, N]
     let relabelled = (&labels - labels.greater_tensor(&branch).to_kind(Kind::Int64))
         .clamp(0, classes - 2)
         .unsqueeze(2);
-    let nll = -logits.log_softmax(2, Kind::Float).gather(2, &relabelled, false).squeeze_dim(2);
-    let counts = seen.sum_dim_intlist([1i64].as_slice(), false, Kind::Float).clamp_min(1.);
-    ((nll * seen).sum_dim_intlist([1i64].as_slice(), false, Kind::Float) / counts)
-        .mean(Kind::Float)
+    let nll = -logits.log_softmax(2, kind).gather(2, &relabelled, false).squeeze_dim(2);
+    let counts = seen.sum_dim_intlist([1i64].as_slice(), false, kind).clamp_min(1.);
+    ((nll * seen).sum_dim_intlist([1i64].as_slice(), false, kind) / counts).mean(kind)
 }

@@ -1,6 +1,6 @@
 //! The total loss (method.md section 5): the only place with weights.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::{auxiliary::auxiliary, latent::latent, ramp, similarity::similarity, soft::soft};
 use crate::config::Method;
@@ -27,20 +27,24 @@ pub fn terms(model: &Dmue, outputs: &TrainOutputs, labels: &Tensor, method: &Met
     let alpha = model.uncertainty.forward(&target, labels);
     let mined = latent(&outputs.mined_logits, labels, method.temperature);
     LossTerms {
-        target: (&alpha * &outputs.target_logits).cross_entropy_for_logits(labels),
+        target: cross_entropy(&(&alpha * &outputs.target_logits), labels),
         soft: soft(&outputs.target_logits, &mined, labels),
         similarity: similarity(&outputs.features, labels),
         auxiliary: auxiliary(&outputs.auxiliary_logits, labels),
-        alpha: alpha.detach().mean(Kind::Float),
+        alpha: alpha.detach().mean(alpha.kind()),
     }
+}
+
+/// CE, the mean over the images of -log softmax(logits)_y: logits [N, C], labels [N] -> one value.
+fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
+    logits.log_softmax(1, logits.kind()).nll_loss(labels)
 }
 
 impl LossTerms {
     /// `w_u(e) * (L_wce + omega * L_soft + gamma * L_sp) + w_d(e) * L_aux`
     pub fn total(&self, method: &Method, epoch: f64) -> Tensor {
         let target = &self.target + method.omega * &self.soft + method.gamma * &self.similarity;
-        ramp::up(epoch, method.beta) * target
-            + ramp::down(epoch, method.beta) * &self.auxiliary
+        ramp::up(epoch, method.beta) * target + ramp::down(epoch, method.beta) * &self.auxiliary
     }
 
     /// Name and value of each term, for progress and log.

@@ -12,7 +12,7 @@ pub fn latent(logits: &Tensor, labels: &Tensor, temperature: f64) -> Tensor {
     let own = labels.view([1, -1, 1]).expand([1, -1, others], true);
     let logits = logits.detach().gather(0, &own, false).squeeze_dim(0); // [N, C-1]
     // softmax(z)^(1/T), renormalised, is softmax(z / T).
-    let mined = (logits / temperature).softmax(1, Kind::Float);
+    let mined = (&logits / temperature).softmax(1, logits.kind());
     insert_zero(&mined, labels, classes)
 }
 
@@ -23,5 +23,5 @@ fn insert_zero(mined: &Tensor, labels: &Tensor, classes: i64) -> Tensor {
     let source =
         (&position - position.greater_tensor(&labels).to_kind(Kind::Int64)).clamp(0, classes - 2);
     let spread = mined.gather(1, &source, false);
-    spread * position.not_equal_tensor(&labels).to_kind(Kind::Float)
+    spread * position.not_equal_tensor(&labels).to_kind(mined.kind())
 }

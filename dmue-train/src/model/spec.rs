@@ -195,7 +195,14 @@ fn basic_block(name: &str, input: i64, output: i64, stride: i64) -> Layer {
     })
 }
 
-fn convolution(name: &str, input: i64, output: i64, kernel: i64, stride: i64, relu: bool) -> Convolution {
+fn convolution(
+    name: &str,
+    input: i64,
+    output: i64,
+    kernel: i64,
+    stride: i64,
+    relu: bool,
+) -> Convolution {
     let activation = if relu { Activation::Relu } else { Activation::None };
     Convolution { name: name.into(), input, output, kernel, stride, groups: 1, activation }
 }
@@ -209,7 +216,11 @@ mod tests {
         let edge = Backbone::named("edge", 1, 48).unwrap();
         assert_eq!(edge.feature(), 128);
         assert!((700_000..760_000).contains(&edge.parameters()), "{}", edge.parameters());
-        assert!((42_000_000..45_000_000).contains(&edge.multiply_adds()), "{}", edge.multiply_adds());
+        assert!(
+            (42_000_000..45_000_000).contains(&edge.multiply_adds()),
+            "{}",
+            edge.multiply_adds()
+        );
     }
 
     #[test]

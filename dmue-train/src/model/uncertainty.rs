@@ -1,6 +1,7 @@
 //! The pairwise uncertainty of the paper (method.md section 4), on tensors.
 
-use tch::{Kind, Tensor, nn};
+use dmue_edge::uncertainty::{MIN_NORM, MIN_RANGE};
+use tch::{Tensor, nn};
 
 /// The two-layer head that turns similarity values and a label into alpha in 0..1.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Uncertainty {
     pub fn forward(&self, feature: &Tensor, labels: &Tensor) -> Tensor {
         let classes = self.bias1.size1().unwrap_or(0);
         let values = scale(&similarity(feature, labels, classes));
-        let input = Tensor::cat(&[values, labels.one_hot(classes).to_kind(Kind::Float)], 1);
+        let input = Tensor::cat(&[values, labels.one_hot(classes).to_kind(feature.kind())], 1);
         input
             .linear(&self.weight1, Some(&self.bias1))
             .prelu(&self.slope)
@@ -51,20 +52,22 @@ impl Uncertainty {
 pub fn similarity(feature: &Tensor, labels: &Tensor, classes: i64) -> Tensor {
     let unit = unit(feature);
     let cosine = unit.matmul(&unit.transpose(0, 1));
-    let others: Tensor = 1. - Tensor::eye(cosine.size()[0], (Kind::Float, feature.device()));
-    let members = labels.one_hot(classes).to_kind(Kind::Float);
+    let others: Tensor = 1. - Tensor::eye(cosine.size()[0], (feature.kind(), feature.device()));
+    let members = labels.one_hot(classes).to_kind(feature.kind());
     let counts = others.matmul(&members);
     (cosine * others).matmul(&members) / counts.clamp_min(1.)
 }
 
-/// Rows scaled to 0..1 by their own minimum and maximum; a constant row becomes 0.
+/// Rows scaled to 0..1 by their own minimum and maximum; the range counts at least [`MIN_RANGE`], so
+/// a constant row becomes 0, as on the edge.
 pub fn scale(values: &Tensor) -> Tensor {
     let (low, high) = (values.amin([1i64].as_slice(), true), values.amax([1i64].as_slice(), true));
-    (values - &low) / (high - low).clamp_min(1e-12)
+    (values - &low) / (high - low).clamp_min(f64::from(MIN_RANGE))
 }
 
-/// Rows divided by their Euclidean norm.
+/// Rows divided by their Euclidean norm; the norm counts at least [`MIN_NORM`], as on the edge.
 pub fn unit(feature: &Tensor) -> Tensor {
-    let squares = feature.square().sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
-    feature / (squares + 1e-24).sqrt() // the root of 0 has no finite gradient
+    let squares = feature.square().sum_dim_intlist([1i64].as_slice(), true, feature.kind());
+    // Clamped before the root, which has no finite gradient at 0.
+    feature / squares.clamp_min(f64::from(MIN_NORM).powi(2)).sqrt()
 }
