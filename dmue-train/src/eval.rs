@@ -8,9 +8,7 @@ use serde::Serialize;
 use crate::data::dataset::Source;
 use crate::data::sample::CropSpec;
 use crate::error::{Error, Result};
-use crate::metrics::{
-    Answer, accuracy, aurc, auroc, confusion, ece, mean_recall, nll, recalls,
-};
+use crate::metrics::{Answer, accuracy, aurc, auroc, confusion, ece, mean_recall, nll, recalls};
 
 /// Bins of the calibration error.
 const BINS: usize = 15;
@@ -128,7 +126,11 @@ impl Display for Evaluation {
         writeln!(out, "mean recall {:.2}", self.mean_recall)?;
         self.table(out)?;
         writeln!(out, "NLL {:.4}", self.nll)?;
-        writeln!(out, "ECE {:.2} of the probabilities, {:.2} of the score", self.ece, self.score_ece)?;
+        writeln!(
+            out,
+            "ECE {:.2} of the probabilities, {:.2} of the score",
+            self.ece, self.score_ece
+        )?;
         writeln!(out, "{:12} {:>7} {:>12} {:>7}", "", "score", "max softmax", "alpha")?;
         for (name, figures) in [("AURC (low)", &self.aurc), ("AUROC (high)", &self.auroc)] {
             let Confidences { score, max_softmax, alpha } = figures;

@@ -57,7 +57,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let position = run::fit(&folder, &data, device, &|| stop.load(Ordering::Relaxed))?;
     let out = arguments.out.display();
     if position.epochs < config.epochs {
-        eprintln!("stopped and saved after {} epochs and {} steps", position.epochs, position.steps);
+        eprintln!(
+            "stopped and saved after {} epochs and {} steps",
+            position.epochs, position.steps
+        );
         eprintln!("go on with: dmue-train fit --resume --out {out}");
     } else {
         eprintln!("done; next: dmue-train export --run {out} --out NAME.dmue.onnx");

@@ -67,7 +67,11 @@ impl<'a> Collector<'a> {
     ///
     /// # Errors
     /// A bad row, unless bad rows are skipped.
-    pub fn take(&mut self, row: usize, outcome: std::result::Result<Option<Sample>, String>) -> Result<()> {
+    pub fn take(
+        &mut self,
+        row: usize,
+        outcome: std::result::Result<Option<Sample>, String>,
+    ) -> Result<()> {
         match outcome {
             Ok(Some(sample)) => self.samples.push(sample),
             Ok(None) => self.undecided += 1,

@@ -75,8 +75,7 @@ impl Examples {
 pub fn fit(examples: &Examples, seed: u64) -> ScoreHead {
     tch::manual_seed(seed as i64);
     let mean = examples.inputs.mean_dim([0i64].as_slice(), true, Kind::Float);
-    let deviation =
-        examples.inputs.std_dim([0i64].as_slice(), true, true).clamp_min(MIN_DEVIATION);
+    let deviation = examples.inputs.std_dim([0i64].as_slice(), true, true).clamp_min(MIN_DEVIATION);
     let inputs = (&examples.inputs - &mean) / &deviation;
     let store = nn::VarStore::new(Device::Cpu);
     let head = ScoreHead::new(&store.root(), inputs.size()[1]);

@@ -118,7 +118,9 @@ fn with_prefix(
 fn write(file: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
     let partial = file.with_extension("partial.safetensors"); // tch goes by the extension
     Tensor::write_safetensors(tensors, &partial)?;
-    fs::File::open(&partial).and_then(|written| written.sync_all()).map_err(Error::file(&partial))?;
+    fs::File::open(&partial)
+        .and_then(|written| written.sync_all())
+        .map_err(Error::file(&partial))?;
     fs::rename(&partial, file).map_err(Error::file(file))?;
     Ok(())
 }

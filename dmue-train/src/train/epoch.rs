@@ -73,7 +73,13 @@ impl Trainer<'_> {
         Ok(Done::Epoch(sums.into_iter().map(|(name, sum)| (name, sum / count)).collect()))
     }
 
-    fn step(&mut self, epoch: usize, step: usize, steps: usize, indices: &[usize]) -> Result<Means> {
+    fn step(
+        &mut self,
+        epoch: usize,
+        step: usize,
+        steps: usize,
+        indices: &[usize],
+    ) -> Result<Means> {
         let seed = derive(self.config.seed, epoch, step);
         tch::manual_seed(seed as i64); // dropout and noise
         let (images, labels) = self.data.batch(indices, self.device);

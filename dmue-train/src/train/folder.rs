@@ -45,7 +45,8 @@ impl RunFolder {
         }
         fs::create_dir_all(root).map_err(Error::file(root))?;
         write_whole(&root.join("config.toml"), config.to_toml()?.as_bytes())?;
-        let info = toml::to_string_pretty(info).map_err(|error| Error::Config(error.to_string()))?;
+        let info =
+            toml::to_string_pretty(info).map_err(|error| Error::Config(error.to_string()))?;
         write_whole(&root.join("run.toml"), info.as_bytes())?;
         Ok(folder)
     }

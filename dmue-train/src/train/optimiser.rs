@@ -96,7 +96,8 @@ impl Parameter {
             first: zero(),
             second: zero(),
             head: !body,
-            decays: name.ends_with("weight") && !name.ends_with("norm_weight") || name.starts_with("heads."),
+            decays: name.ends_with("weight") && !name.ends_with("norm_weight")
+                || name.starts_with("heads."),
             name,
             value,
         }

@@ -82,7 +82,8 @@ impl RunData {
 
 /// The variables of a run and the network over them.
 pub fn network(config: &Config, classes: usize, device: Device) -> Result<(nn::VarStore, Dmue)> {
-    let backbone = Backbone::named(&config.model.backbone, config.model.channels, config.model.size)?;
+    let backbone =
+        Backbone::named(&config.model.backbone, config.model.channels, config.model.size)?;
     tch::manual_seed(config.seed as i64);
     let store = nn::VarStore::new(device);
     let model = Dmue::new(&store.root(), &backbone, classes as i64, config.model.dropout);
@@ -94,18 +95,15 @@ pub fn network(config: &Config, classes: usize, device: Device) -> Result<(nn::V
 ///
 /// # Errors
 /// A class with too few images, a loss that is no number, a folder that cannot be written.
-pub fn fit(
-    folder: &RunFolder,
-    data: &RunData,
-    device: Device,
-    stop: Stop<'_>,
-) -> Result<Position> {
+pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -> Result<Position> {
     let config = folder.config()?;
     let (mut store, model) = network(&config, data.train.classes.len(), device)?;
     let mut optimiser = Optimiser::new(&store, &config.optimiser);
     let checkpoints = folder.checkpoints();
     let from = match checkpoints.exists() {
-        true => checkpoint::load(&checkpoint::newest(&checkpoints)?, &mut store, Some(&mut optimiser))?,
+        true => {
+            checkpoint::load(&checkpoint::newest(&checkpoints)?, &mut store, Some(&mut optimiser))?
+        }
         false => Position::default(),
     };
     let classes = &data.train.classes;
@@ -155,7 +153,13 @@ impl Run<'_> {
         Ok(position)
     }
 
-    fn report(&mut self, epoch: usize, means: &Means, seconds: f64, bar: &ProgressBar) -> Result<()> {
+    fn report(
+        &mut self,
+        epoch: usize,
+        means: &Means,
+        seconds: f64,
+        bar: &ProgressBar,
+    ) -> Result<()> {
         let valid = validate(&self.trainer.model, self.valid, self.trainer.device);
         let terms: serde_json::Map<_, _> =
             means.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
