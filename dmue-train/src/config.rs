@@ -86,8 +86,11 @@ pub struct Optimiser {
     pub rule: Rule,
     /// Peak rate of stem and branches.
     pub body_rate: f64,
-    /// Peak rate of heads, neck and uncertainty module.
+    /// Peak rate of heads and neck.
     pub head_rate: f64,
+    /// Peak rate of the uncertainty module. It is given the label, so at the heads' rate it finds
+    /// that alpha = 0 for a whole hard class is the cheapest loss, and the class is never learned.
+    pub uncertainty_rate: f64,
     /// On convolution and head weights only.
     pub weight_decay: f64,
     /// Epochs of linear warm-up.
@@ -186,6 +189,7 @@ impl Optimiser {
     fn check(&self) -> Result<()> {
         within("optimiser.body_rate", self.body_rate, 0., 10.)?;
         within("optimiser.head_rate", self.head_rate, 0., 10.)?;
+        within("optimiser.uncertainty_rate", self.uncertainty_rate, 0., 10.)?;
         within("optimiser.weight_decay", self.weight_decay, 0., 1.)?;
         within("optimiser.warmup", self.warmup, 0., 1e5)
     }

@@ -105,8 +105,8 @@ impl Differences {
             ("score", self.score),
             ("the graph's score", self.graph_score),
         ];
-        // `<=` refuses NaN too.
-        match named.iter().find(|(_, difference)| !(*difference <= TOLERANCE)) {
+        let differs = |difference: f64| difference.is_nan() || difference > TOLERANCE;
+        match named.iter().find(|(_, difference)| differs(*difference)) {
             None => Ok(self),
             Some((name, difference)) => Err(Error::Parity(format!(
                 "{name} by {difference:.1e} of its range on {} faces, at most {TOLERANCE:.0e} is \

@@ -14,8 +14,14 @@ use crate::train::optimiser::Optimiser;
 const HIDDEN: i64 = 16;
 const STEPS: usize = 600;
 /// The weight decay is strong: a few thousand examples for 400 weights.
-const SETTINGS: Settings =
-    Settings { rule: Rule::Adamw, body_rate: 1e-2, head_rate: 1e-2, weight_decay: 0.3, warmup: 0. };
+const SETTINGS: Settings = Settings {
+    rule: Rule::Adamw,
+    body_rate: 1e-2,
+    head_rate: 1e-2,
+    uncertainty_rate: 0.,
+    weight_decay: 0.3,
+    warmup: 0.,
+};
 const MIN_DEVIATION: f64 = 1e-6;
 
 /// What the head learns from: a row per held-out face and per its mirror image.

@@ -29,8 +29,34 @@ struct Parameter {
     first: Tensor,
     /// Second moment; not used by SGD.
     second: Tensor,
-    head: bool,
+    group: Group,
     decays: bool,
+}
+
+/// Which peak rate a variable has.
+#[derive(Clone, Copy, Debug)]
+enum Group {
+    Body,
+    Head,
+    Uncertainty,
+}
+
+impl Group {
+    fn of(name: &str) -> Self {
+        match name.split('.').next() {
+            Some("stem" | "branch") => Self::Body,
+            Some("uncertainty") => Self::Uncertainty,
+            _ => Self::Head,
+        }
+    }
+
+    fn rate(self, settings: &Settings) -> f64 {
+        match self {
+            Self::Body => settings.body_rate,
+            Self::Head => settings.head_rate,
+            Self::Uncertainty => settings.uncertainty_rate,
+        }
+    }
 }
 
 impl Optimiser {
@@ -90,12 +116,11 @@ impl Optimiser {
 
 impl Parameter {
     fn new(name: String, value: Tensor) -> Self {
-        let body = name.starts_with("stem.") || name.starts_with("branch.");
         let zero = || value.detach().zeros_like();
         Self {
             first: zero(),
             second: zero(),
-            head: !body,
+            group: Group::of(&name),
             decays: name.ends_with("weight") && !name.ends_with("norm_weight")
                 || name.starts_with("heads."),
             name,
@@ -108,7 +133,7 @@ impl Parameter {
         if !gradient.defined() {
             return;
         }
-        let rate = factor * if self.head { settings.head_rate } else { settings.body_rate };
+        let rate = factor * self.group.rate(settings);
         let decay = if self.decays { settings.weight_decay } else { 0. };
         match settings.rule {
             Rule::Adamw => self.adamw(&gradient, rate, decay, steps),
