@@ -1,4 +1,5 @@
 //! A whole run on made faces: fit, stop, resume, export, eval, and what each refuses.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
