@@ -38,7 +38,7 @@ pub fn accuracy(answers: &[Answer]) -> f64 {
     answers.iter().filter(|answer| answer.right()).count() as f64 / answers.len() as f64
 }
 
-/// Counts [C][C]: row is the label, column the answer.
+/// Counts `[C]``[C]`: row is the label, column the answer.
 pub fn confusion(answers: &[Answer], classes: usize) -> Vec<Vec<usize>> {
     let mut counts = vec![vec![0; classes]; classes];
     answers.iter().for_each(|answer| counts[answer.label][answer.predicted()] += 1);

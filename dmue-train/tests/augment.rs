@@ -32,14 +32,14 @@ const ON: Augment = Augment {
     ..OFF
 };
 
-/// [count, channels, 24, 24] in 0..1
+/// `[count, channels, 24, 24]` in 0..1
 fn images(count: usize, channels: usize) -> Tensor {
     let drawn = Draws::new(1).row(count * channels * 24 * 24, 0.5);
     let drawn = Tensor::from_slice(&drawn).to_kind(Kind::Float) + 0.5;
     drawn.view([count as i64, channels as i64, 24, 24])
 }
 
-/// 1 pixel of value 1 in the middle of black, [count, 1, 25, 25].
+/// 1 pixel of value 1 in the middle of black, `[count, 1, 25, 25]`.
 fn dots(count: i64) -> Tensor {
     let dots = Tensor::zeros([count, 1, 25, 25], (Kind::Float, Device::Cpu));
     let _ = dots.narrow(2, 12, 1).narrow(3, 12, 1).fill_(1.);

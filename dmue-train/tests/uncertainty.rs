@@ -117,7 +117,7 @@ fn unit_and_scale_equal_the_edge_also_at_their_guards() {
 }
 
 /// x = cos(theta) c + sin(theta) u with u at a right angle to c, in pairs of u and -u, so that the
-/// mean of x_perp = sin(theta) u is exactly 0; theta ~ N(0, deviation^2) on [-pi, pi].
+/// mean of x_perp = sin(theta) u is exactly 0; theta ~ N(0, deviation^2) on `[-pi, pi]`.
 fn samples(
     draws: &mut Draws,
     centre: &[f64],

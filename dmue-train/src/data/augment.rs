@@ -10,7 +10,7 @@ use crate::config::Augment;
 const NOISE: f64 = 5.477_225_575 / 255.;
 
 /// Rotation, scale, shift and flip in one resampling, then contrast, brightness, noise, erasing.
-/// images [N,ch,S,S] in 0..1; the draws depend on `seed` and, for noise, on tch's generator.
+/// images `[N,ch,S,S]` in 0..1; the draws depend on `seed` and, for noise, on tch's generator.
 pub fn augment(images: &Tensor, settings: &Augment, seed: u64) -> Tensor {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     let count = images.size()[0];
@@ -51,7 +51,7 @@ fn relight(images: &Tensor, settings: &Augment, generator: &mut ChaCha8Rng) -> T
     ((images - &mean) * contrast + mean + brightness).clamp(0., 1.)
 }
 
-/// 1 where the image is kept, 0 in the erased rectangle: [N,1,S,S].
+/// 1 where the image is kept, 0 in the erased rectangle: `[N,1,S,S]`.
 fn keep_mask(count: i64, size: i64, settings: &Augment, generator: &mut ChaCha8Rng) -> Tensor {
     let side = size as usize;
     let mut mask = vec![1f32; count as usize * side * side];

@@ -21,12 +21,12 @@ pub struct Source {
     pub summary: String,
 }
 
-/// Images [n,ch,S,S] as bytes and their labels, in memory.
+/// Images `[n,ch,S,S]` as bytes and their labels, in memory.
 #[derive(Debug)]
 pub struct Dataset {
     /// Class names in label order.
     pub classes: Vec<String>,
-    /// u8 [n, ch, S, S]
+    /// u8 `[n, ch, S, S]`
     pub images: Tensor,
     /// Label of each image.
     pub labels: Vec<usize>,
@@ -160,7 +160,7 @@ impl Dataset {
         counts
     }
 
-    /// The images of `indices` as 0..1 floats [N,ch,S,S] and their labels [N].
+    /// The images of `indices` as 0..1 floats `[N,ch,S,S]` and their labels `[N]`.
     pub fn batch(&self, indices: &[usize], device: Device) -> (Tensor, Tensor) {
         let rows: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
         let labels: Vec<i64> = indices.iter().map(|&index| self.labels[index] as i64).collect();

@@ -7,7 +7,7 @@ use crate::data::dataset::Dataset;
 use crate::model::dmue::Dmue;
 use crate::model::uncertainty::unit;
 
-/// [C, D] over the training images as they are, by their labels; rows are shorter than 1.
+/// `[C, D]` over the training images as they are, by their labels; rows are shorter than 1.
 pub fn class_means(model: &Dmue, data: &Dataset, device: Device) -> Tensor {
     let (_, feature) = target_outputs(model, data, device);
     let labels: Vec<i64> = data.labels.iter().map(|&label| label as i64).collect();

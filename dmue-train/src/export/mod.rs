@@ -129,7 +129,7 @@ pub fn values(tensor: &Tensor) -> Vec<f32> {
     Vec::try_from(flat.contiguous()).unwrap_or_default()
 }
 
-/// The target branch over a whole set: (logits [n,C], feature [n,D]) on the CPU.
+/// The target branch over a whole set: (logits `[n,C]`, feature `[n,D]`) on the CPU.
 pub fn target_outputs(
     model: &Dmue,
     data: &crate::data::dataset::Dataset,

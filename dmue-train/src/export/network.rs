@@ -11,7 +11,7 @@ use crate::model::dmue::Dmue;
 use crate::model::network::EPSILON;
 use crate::model::spec::{Activation, Backbone, Convolution, Layer};
 
-/// Nodes from `face` [N,ch,S,S] to `feature` [N,D] and `logits` [N,C]; the variables' names are the
+/// Nodes from `face` `[N,ch,S,S]` to `feature` `[N,D]` and `logits` `[N,C]`; the variables' names are the
 /// nodes' names.
 pub fn subgraph(
     backbone: &Backbone,

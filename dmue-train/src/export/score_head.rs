@@ -27,9 +27,9 @@ const MIN_DEVIATION: f64 = 1e-6;
 /// What the head learns from: a row per held-out face and per its mirror image.
 #[derive(Debug)]
 pub struct Examples {
-    /// [n, 3C+1]
+    /// `[n, 3C+1]`
     inputs: Tensor,
-    /// 1 where the predicted label is right [n].
+    /// 1 where the predicted label is right `[n]`.
     right: Tensor,
 }
 
@@ -44,7 +44,7 @@ pub struct ScoreHead {
 }
 
 /// [SV sorted descending, SV of the predicted class, scaled SV, onehot(predicted)] for W = 0:
-/// feature [n,D], logits [n,C], class means [C,D] -> [n, 3C+1].
+/// feature `[n,D]`, logits `[n,C]`, class means `[C,D]` -> `[n, 3C+1]`.
 pub fn inputs(feature: &Tensor, logits: &Tensor, means: &Tensor) -> Tensor {
     let similarity = unit(feature).matmul(&means.transpose(0, 1));
     let predicted = logits.argmax(1, true);
@@ -120,7 +120,7 @@ impl ScoreHead {
         })
     }
 
-    /// [n, 3C+1] -> scores [n] in 0..1.
+    /// `[n, 3C+1]` -> scores `[n]` in 0..1.
     pub fn scores(&self, inputs: &Tensor) -> Tensor {
         tch::no_grad(|| self.logits(inputs).sigmoid())
     }

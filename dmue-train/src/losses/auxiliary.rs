@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 /// `1/C * sum_i CE(head_i(f[y != i]), relabelled y)`: branch i learns from images with y != i only,
 /// where label y stays y if y < i, else becomes y - 1.
 ///
-/// logits [C, N, C-1], labels [N] -> one value. A branch without an image counts 0.
+/// logits `[C, N, C-1]`, labels `[N]` -> one value. A branch without an image counts 0.
 pub fn auxiliary(logits: &Tensor, labels: &Tensor) -> Tensor {
     let (classes, kind) = (logits.size()[0], logits.kind());
     let branch = Tensor::arange(classes, (Kind::Int64, labels.device())).unsqueeze(1);

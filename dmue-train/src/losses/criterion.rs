@@ -35,7 +35,7 @@ pub fn terms(model: &Dmue, outputs: &TrainOutputs, labels: &Tensor, method: &Met
     }
 }
 
-/// CE, the mean over the images of -log softmax(logits)_y: logits [N, C], labels [N] -> one value.
+/// CE, the mean over the images of -log softmax(logits)_y: logits `[N, C]`, labels `[N]` -> one value.
 fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
     logits.log_softmax(1, logits.kind()).nll_loss(labels)
 }

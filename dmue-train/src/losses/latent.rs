@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 /// other classes, tempered to p^(1/T) / sum p^(1/T), with a 0 put at position i, is the image's
 /// latent distribution.
 ///
-/// logits [C, N, C-1] without dropout, labels [N] -> t [N, C], detached; rows sum to 1.
+/// logits `[C, N, C-1]` without dropout, labels `[N]` -> t `[N, C]`, detached; rows sum to 1.
 pub fn latent(logits: &Tensor, labels: &Tensor, temperature: f64) -> Tensor {
     let (classes, others) = (logits.size()[0], logits.size()[2]);
     let own = labels.view([1, -1, 1]).expand([1, -1, others], true);
@@ -16,7 +16,7 @@ pub fn latent(logits: &Tensor, labels: &Tensor, temperature: f64) -> Tensor {
     insert_zero(&mined, labels, classes)
 }
 
-/// Spreads [N, C-1] over C positions with a 0 at each row's label.
+/// Spreads `[N, C-1]` over C positions with a 0 at each row's label.
 fn insert_zero(mined: &Tensor, labels: &Tensor, classes: i64) -> Tensor {
     let position = Tensor::arange(classes, (Kind::Int64, labels.device())).unsqueeze(0);
     let labels = labels.unsqueeze(1);

@@ -6,7 +6,7 @@ use tch::Tensor;
 /// `r / ||r||` with `r = f_j . f^T` over the full batch, M^i is 0 in the rows and columns of the
 /// images of class i and 1 elsewhere, and N_i counts the images with y != i.
 ///
-/// features [N, C+1, D] (index C is the target branch), labels [N] -> one value. Its gradient
+/// features `[N, C+1, D]` (index C is the target branch), labels `[N]` -> one value. Its gradient
 /// reaches every branch.
 pub fn similarity(features: &Tensor, labels: &Tensor) -> Tensor {
     let (classes, kind) = (features.size()[1] - 1, features.kind());
@@ -19,7 +19,7 @@ pub fn similarity(features: &Tensor, labels: &Tensor) -> Tensor {
     (squares / counts.square()).mean(kind)
 }
 
-/// Seed eq. 2 and 3 for every branch: [B, N, D] -> [B, N, N].
+/// Seed eq. 2 and 3 for every branch: `[B, N, D]` -> `[B, N, N]`.
 fn similarity_rows(features: &Tensor) -> Tensor {
     let gram = features.bmm(&features.transpose(1, 2));
     let norm = gram.square().sum_dim_intlist([2i64].as_slice(), true, gram.kind());

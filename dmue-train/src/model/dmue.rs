@@ -20,9 +20,9 @@ pub struct Dmue {
     /// Copies 0..C are the auxiliary branches, copy C is the target branch.
     branches: Stack,
     neck: Neck,
-    /// [C, C-1, D]
+    /// `[C, C-1, D]`
     auxiliary_heads: Tensor,
-    /// [C, D]
+    /// `[C, D]`
     target_head: Tensor,
     /// The paper's alpha.
     pub uncertainty: Uncertainty,
@@ -40,31 +40,31 @@ struct Neck {
 /// What one training pass over a batch of N images gives; D features, C classes.
 #[derive(Debug)]
 pub struct TrainOutputs {
-    /// [N, C+1, D], before dropout and neck; index C is the target branch.
+    /// `[N, C+1, D]`, before dropout and neck; index C is the target branch.
     pub features: Tensor,
-    /// [N, C]
+    /// `[N, C]`
     pub target_logits: Tensor,
-    /// [C, N, C-1]: branch i's logits, with dropout, for L_aux.
+    /// `[C, N, C-1]`: branch i's logits, with dropout, for L_aux.
     pub auxiliary_logits: Tensor,
-    /// [C, N, C-1]: the same without dropout, for the mined distribution.
+    /// `[C, N, C-1]`: the same without dropout, for the mined distribution.
     pub mined_logits: Tensor,
 }
 
 /// What inference gives.
 #[derive(Debug)]
 pub struct TargetOutputs {
-    /// [N, C]
+    /// `[N, C]`
     pub logits: Tensor,
-    /// [N, D], before the neck.
+    /// `[N, D]`, before the neck.
     pub feature: Tensor,
 }
 
 /// What the exporter needs of neck and head.
 #[derive(Debug)]
 pub struct Classifier {
-    /// [C, D]
+    /// `[C, D]`
     pub weight: Tensor,
-    /// [C]
+    /// `[C]`
     pub bias: Tensor,
 }
 
@@ -95,7 +95,7 @@ impl Dmue {
         self.classes
     }
 
-    /// One pass of every branch over the whole batch: images [N,ch,S,S], normalised.
+    /// One pass of every branch over the whole batch: images `[N,ch,S,S]`, normalised.
     pub fn forward_train(&self, images: &Tensor) -> TrainOutputs {
         let features = self.features(images, true);
         let auxiliary = features.narrow(1, 0, self.classes);
@@ -134,7 +134,7 @@ impl Dmue {
         })
     }
 
-    /// [N,ch,S,S] -> [N, C+1, D]
+    /// `[N,ch,S,S]` -> `[N, C+1, D]`
     fn features(&self, images: &Tensor, train: bool) -> Tensor {
         let shared = self.stem.forward(images, train);
         let maps = self.branches.forward(&shared, train);
@@ -145,7 +145,7 @@ impl Dmue {
         ])
     }
 
-    /// [N, C, D] -> [C, N, C-1]
+    /// `[N, C, D]` -> `[C, N, C-1]`
     fn auxiliary_logits(&self, features: &Tensor) -> Tensor {
         let necked = self.neck.batch(features);
         necked.transpose(0, 1).bmm(&self.auxiliary_heads.transpose(1, 2))
@@ -161,7 +161,7 @@ impl Neck {
         }
     }
 
-    /// [N, branches, D] by each branch's own batch statistics.
+    /// `[N, branches, D]` by each branch's own batch statistics.
     fn batch(&self, features: &Tensor) -> Tensor {
         let mean = features.mean_dim([0i64].as_slice(), true, Kind::Float);
         let centred = features - mean;
@@ -169,7 +169,7 @@ impl Neck {
         centred / (variance + EPSILON).sqrt() * &self.scale
     }
 
-    /// [N, D] by batch statistics, which also move the running ones.
+    /// `[N, D]` by batch statistics, which also move the running ones.
     fn train_target(&self, feature: &Tensor) -> Tensor {
         feature.batch_norm(
             Some(&self.scale),

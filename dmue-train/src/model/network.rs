@@ -33,7 +33,7 @@ struct Unit {
     running_var: Tensor,
 }
 
-/// A value on its way: `shared` while all copies still see one and the same [N,K,h,w].
+/// A value on its way: `shared` while all copies still see one and the same `[N,K,h,w]`.
 struct Flow {
     value: Tensor,
     shared: bool,
@@ -45,7 +45,7 @@ impl Stack {
         Self { copies, layers: layers.iter().map(|layer| Node::new(path, layer, copies)).collect() }
     }
 
-    /// [N,K,h,w] -> [N,copies*output,h',w'].
+    /// `[N,K,h,w]` -> `[N,copies*output,h',w']`.
     pub fn forward(&self, input: &Tensor, train: bool) -> Tensor {
         let mut flow = Flow { value: input.shallow_clone(), shared: true };
         for node in &self.layers {

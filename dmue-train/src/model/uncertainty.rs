@@ -6,15 +6,15 @@ use tch::{Tensor, nn};
 /// The two-layer head that turns similarity values and a label into alpha in 0..1.
 #[derive(Debug)]
 pub struct Uncertainty {
-    /// W1 [C, 2C]
+    /// W1 `[C, 2C]`
     pub weight1: Tensor,
-    /// b1 [C]
+    /// b1 `[C]`
     pub bias1: Tensor,
     /// PReLU's slope, one value.
     pub slope: Tensor,
-    /// W2 [1, C]
+    /// W2 `[1, C]`
     pub weight2: Tensor,
-    /// b2 [1]
+    /// b2 `[1]`
     pub bias2: Tensor,
 }
 
@@ -34,7 +34,7 @@ impl Uncertainty {
         }
     }
 
-    /// alpha = sigmoid(W2 . PReLU(W1 . [SV, onehot] + b1) + b2): feature [N,D], labels [N] -> [N,1].
+    /// alpha = sigmoid(W2 . PReLU(W1 . `[SV, onehot]` + b1) + b2): feature `[N,D]`, labels `[N]` -> `[N,1]`.
     pub fn forward(&self, feature: &Tensor, labels: &Tensor) -> Tensor {
         let classes = self.bias1.size1().unwrap_or(0);
         let values = scale(&similarity(feature, labels, classes));
@@ -47,7 +47,7 @@ impl Uncertainty {
     }
 }
 
-/// SV [N,C]: the mean cosine between image a and the batch's images x != a of each class.
+/// SV `[N,C]`: the mean cosine between image a and the batch's images x != a of each class.
 /// A class without such an image gets 0.
 pub fn similarity(feature: &Tensor, labels: &Tensor, classes: i64) -> Tensor {
     let unit = unit(feature);

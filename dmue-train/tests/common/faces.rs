@@ -17,7 +17,7 @@ use parquet::schema::parser::parse_message_type;
 
 use super::Draws;
 
-/// Gray pixels [size * size]: a bar whose direction tells the class, at a drawn place, in noise.
+/// Gray pixels `[size * size]`: a bar whose direction tells the class, at a drawn place, in noise.
 pub fn pixels(class: usize, classes: usize, size: usize, draws: &mut Draws) -> Vec<u8> {
     let angle = std::f64::consts::PI * class as f64 / classes as f64;
     let shift = draws.spread(0.15) * size as f64;

@@ -12,15 +12,15 @@ const SMALLEST_RANGE: f64 = 1e-4f32 as f64;
 /// A batch as the network would give it: N images, C classes, D features.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Batch {
-    /// [N]
+    /// `[N]`
     pub labels: Vec<usize>,
-    /// [N][C+1][D], the target branch last.
+    /// `[N]``[C+1]``[D]`, the target branch last.
     pub features: Vec<Matrix>,
-    /// [N][C]
+    /// `[N]``[C]`
     pub target_logits: Matrix,
-    /// [C][N][C-1]
+    /// `[C]``[N]``[C-1]`
     pub auxiliary_logits: Vec<Matrix>,
-    /// [C][N][C-1]
+    /// `[C]``[N]``[C-1]`
     pub mined_logits: Vec<Matrix>,
     pub head: Head,
 }
@@ -28,12 +28,12 @@ pub struct Batch {
 /// The paper's uncertainty head.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Head {
-    /// [C][2C]
+    /// `[C]``[2C]`
     pub w1: Matrix,
-    /// [C]
+    /// `[C]`
     pub b1: Vec<f64>,
     pub slope: f64,
-    /// [C]
+    /// `[C]`
     pub w2: Vec<f64>,
     pub b2: f64,
 }
@@ -42,13 +42,13 @@ pub struct Head {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Expected {
     pub auxiliary: f64,
-    /// [N][C]
+    /// `[N]``[C]`
     pub latent: Matrix,
     pub soft: f64,
     pub similarity: f64,
-    /// SV, [N][C]
+    /// SV, `[N]``[C]`
     pub pairwise: Matrix,
-    /// [N]
+    /// `[N]`
     pub alpha: Vec<f64>,
     pub target: f64,
     pub total: f64,
@@ -85,7 +85,7 @@ impl Batch {
         self.auxiliary_logits.len()
     }
 
-    /// f^i of all images, [N][D].
+    /// f^i of all images, `[N]``[D]`.
     pub fn branch(&self, index: usize) -> Matrix {
         self.features.iter().map(|image| image[index].clone()).collect()
     }

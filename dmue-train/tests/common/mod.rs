@@ -44,13 +44,13 @@ impl Draws {
     }
 }
 
-/// [rows, columns] in f64.
+/// `[rows, columns]` in f64.
 pub fn tensor2(rows: &[Vec<f64>]) -> Tensor {
     let columns = rows.first().map_or(0, Vec::len) as i64;
     Tensor::from_slice(&rows.concat()).view([rows.len() as i64, columns])
 }
 
-/// [blocks, rows, columns] in f64.
+/// `[blocks, rows, columns]` in f64.
 pub fn tensor3(blocks: &[Matrix]) -> Tensor {
     Tensor::stack(&blocks.iter().map(|block| tensor2(block)).collect::<Vec<_>>(), 0)
 }
