@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Kind, Tensor, nn};
+use tch::{Tensor, nn};
 
 use crate::config::{Optimiser as Settings, Rule};
 use crate::error::{Error, Result};
@@ -164,13 +164,4 @@ fn schedule(progress: f64, epochs: f64, warmup: f64) -> f64 {
     }
     let share = (progress - warmup) / (epochs - warmup).max(1e-9);
     0.5 * (1. + (std::f64::consts::PI * share.min(1.)).cos())
-}
-
-/// Euclidean norm of all gradients, for tests and the log.
-pub fn gradient_norm(store: &nn::VarStore) -> f64 {
-    let squares = store.trainable_variables().into_iter().filter_map(|value| {
-        let gradient = value.grad();
-        gradient.defined().then(|| gradient.square().sum(Kind::Double).double_value(&[]))
-    });
-    squares.sum::<f64>().sqrt()
 }
