@@ -12,7 +12,7 @@ use crate::model::{Inference, Model};
 use crate::uncertainty::predicted_class;
 
 /// The model that this crate carries: provenance and figures in `models/README.md`.
-const DEFAULT_MODEL: Option<&[u8]> = None;
+const DEFAULT_MODEL: Option<&[u8]> = Some(include_bytes!("../models/edge.dmue.onnx"));
 
 /// Answers frames. Immutable: share one between threads.
 ///

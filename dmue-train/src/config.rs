@@ -34,6 +34,10 @@ pub struct Config {
 pub struct Data {
     /// p in count^-p, the weight of an image in sampling: 0 natural, 1 balanced (method.md 4c).
     pub class_exponent: f64,
+    /// Whether the exported model answers for the training set's own class shares: batches hold more
+    /// of the rare classes, which is taken back by the logarithm of the ratio (method.md 4c).
+    #[serde(default)]
+    pub natural_prior: bool,
     /// Share of the training images kept out of training, on which the score head is fitted.
     pub held_out: f64,
 }

@@ -57,6 +57,20 @@ impl Sampler {
         self.members.iter().map(Vec::len).sum::<usize>() / self.batch
     }
 
+    /// Expected share of each class in a batch.
+    pub fn shares(&self) -> Vec<f64> {
+        let weights = self.weights();
+        let total: f64 = weights.iter().sum();
+        let drawn = (self.batch - RESERVED * weights.len()) as f64;
+        let share = |weight: &f64| (RESERVED as f64 + drawn * weight / total) / self.batch as f64;
+        weights.iter().map(share).collect()
+    }
+
+    fn weights(&self) -> Vec<f64> {
+        let weight = |images: &Vec<usize>| (images.len() as f64).powf(1. - self.exponent);
+        self.members.iter().map(weight).collect()
+    }
+
     /// The epoch's batches as image indices; the same for the same seed.
     pub fn epoch(&self, seed: u64) -> Vec<Vec<usize>> {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
@@ -67,8 +81,7 @@ impl Sampler {
 
     fn draw(&self, queues: &mut [Queue<'_>], generator: &mut ChaCha8Rng) -> Vec<usize> {
         let mut wanted = vec![RESERVED; queues.len()];
-        let weights: Vec<f64> =
-            self.members.iter().map(|m| (m.len() as f64).powf(1. - self.exponent)).collect();
+        let weights = self.weights();
         for _ in RESERVED * queues.len()..self.batch {
             wanted[pick(&weights, generator.random::<f64>())] += 1;
         }

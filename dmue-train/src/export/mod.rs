@@ -6,14 +6,16 @@ use std::path::Path;
 use dmue_edge::face::align::FaceTemplate;
 use dmue_edge::model::{InputSpec, Manifest, TrainingInfo, file, graph, manifest::FORMAT_VERSION};
 use dmue_edge::uncertainty::{PairwiseUncertainty, Prior, TwoLayerHead};
-use tch::{Device, Tensor, nn};
+use tch::{Device, Kind, Tensor, nn};
 
 use crate::config::Config;
+use crate::data::dataset::Dataset;
 use crate::data::sample::CropSpec;
+use crate::data::sampler::Sampler;
 use crate::error::{Error, Result};
 use crate::model::dmue::Dmue;
 use crate::model::spec::Backbone;
-use crate::train::epoch::{DEVIATION, MEAN};
+use crate::train::epoch::{DEVIATION, MEAN, normalise};
 use crate::train::folder::{RunFolder, RunInfo};
 use crate::train::run::{RunData, network};
 use crate::train::{checkpoint, validate::outputs};
@@ -43,9 +45,13 @@ pub struct Report {
 pub fn export(run: &RunFolder, out: &Path, device: Device) -> Result<Report> {
     let (config, info) = (run.config()?, run.info()?);
     let data = RunData::open(&info.paths, &config)?;
-    let (mut store, model) = network(&config, data.train.classes.len(), device)?;
+    let (mut store, mut model) = network(&config, data.train.classes.len(), device)?;
     let newest = checkpoint::newest(&run.checkpoints())?;
     let epochs = checkpoint::load(&newest, &mut store, None)?.epochs;
+
+    if config.data.natural_prior {
+        correct_prior(&mut model, &config, &data.train, device)?;
+    }
 
     let means = class_means::class_means(&model, &data.train, device);
     let held_out = score_head::Examples::new(&model, &data.held_out, &means, device);
@@ -64,6 +70,25 @@ pub fn export(run: &RunFolder, out: &Path, device: Device) -> Result<Report> {
         parity: differences,
         bytes: std::fs::metadata(out).map_err(Error::file(out))?.len(),
     })
+}
+
+fn correct_prior(model: &mut Dmue, config: &Config, train: &Dataset, device: Device) -> Result<()> {
+    let exponent = config.data.class_exponent;
+    let sampler = Sampler::new(&train.labels, &train.classes, config.batch, exponent)?;
+    let natural: Vec<f64> =
+        train.counts().iter().map(|&count| count as f64 / train.len() as f64).collect();
+    let alpha = mean_alpha(model, train, device);
+    model.correct_prior(&natural, &sampler.shares(), alpha);
+    Ok(())
+}
+
+/// Mean alpha of a thousand training images under their labels.
+fn mean_alpha(model: &Dmue, train: &Dataset, device: Device) -> f64 {
+    let indices: Vec<usize> = (0..train.len().min(1000)).collect();
+    let (images, labels) = train.batch(&indices, device);
+    let feature = model.forward_target(&normalise(&images)).feature;
+    tch::no_grad(|| model.uncertainty.forward(&feature, &labels).mean(Kind::Double))
+        .double_value(&[])
 }
 
 fn backbone(config: &Config) -> Result<Backbone> {
@@ -125,16 +150,12 @@ fn manifest(out: &Path, config: &Config, info: &RunInfo, data: &RunData) -> Resu
 
 /// All values of a tensor in row-major order.
 pub fn values(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.detach().to_device(Device::Cpu).to_kind(tch::Kind::Float).flatten(0, -1);
+    let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).flatten(0, -1);
     Vec::try_from(flat.contiguous()).unwrap_or_default()
 }
 
 /// The target branch over a whole set: (logits `[n,C]`, feature `[n,D]`) on the CPU.
-pub fn target_outputs(
-    model: &Dmue,
-    data: &crate::data::dataset::Dataset,
-    device: Device,
-) -> (Tensor, Tensor) {
+pub fn target_outputs(model: &Dmue, data: &Dataset, device: Device) -> (Tensor, Tensor) {
     let (mut logits, mut features) = (vec![], vec![]);
     for (output, _) in outputs(model, data, device) {
         logits.push(output.logits.to_device(Device::Cpu));

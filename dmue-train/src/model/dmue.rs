@@ -24,6 +24,8 @@ pub struct Dmue {
     auxiliary_heads: Tensor,
     /// `[C, D]`
     target_head: Tensor,
+    /// `[C]`, added to the logits of inference.
+    prior_shift: Tensor,
     /// The paper's alpha.
     pub uncertainty: Uncertainty,
 }
@@ -85,9 +87,20 @@ impl Dmue {
                 &[classes, classes - 1, feature],
                 head,
             ),
+            prior_shift: Tensor::zeros([classes], (Kind::Float, path.device())),
             target_head: (path / "heads").var("target", &[classes, feature], head),
             uncertainty: Uncertainty::new(&(path / "uncertainty"), classes),
         }
+    }
+
+    /// Makes inference answer for classes of shares `natural` after training on batches of shares
+    /// `sampled`, `[C]` each. What was trained is softmax(alpha * logits), so logits get
+    /// log(natural / sampled) / `alpha`, the mean alpha.
+    pub fn correct_prior(&mut self, natural: &[f64], sampled: &[f64], alpha: f64) {
+        let pairs = natural.iter().zip(sampled);
+        let shift: Vec<f32> =
+            pairs.map(|(natural, sampled)| ((natural / sampled).ln() / alpha) as f32).collect();
+        self.prior_shift = Tensor::from_slice(&shift).to_device(self.prior_shift.device());
     }
 
     /// C, the number of classes.
@@ -129,7 +142,7 @@ impl Dmue {
         tch::no_grad(|| {
             let factor = &self.neck.scale / (&self.neck.running_var + EPSILON).sqrt();
             let weight = &self.target_head * factor.unsqueeze(0);
-            let bias = -weight.mv(&self.neck.running_mean);
+            let bias = &self.prior_shift - weight.mv(&self.neck.running_mean);
             Classifier { weight, bias }
         })
     }
