@@ -17,8 +17,8 @@
 //!
 //! A face gets a label and a `score`. The score estimates the probability that the label is right:
 //! a product may drop answers below a score, or ask again with the next frame. It comes from how
-//! the face's feature lies to the features of every class, which tells wrong answers from right
-//! ones better than the softmax does (DMUE: She et al., "Dive into Ambiguity", CVPR 2021).
+//! the face's feature lies to the features of every class (DMUE: She et al., "Dive into Ambiguity",
+//! CVPR 2021); `models/README.md` says how well it tells wrong answers from right ones.
 //!
 //! # From pixels to an answer
 //!
