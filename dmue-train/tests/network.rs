@@ -212,6 +212,21 @@ fn the_classifier_is_neck_and_head_in_one() {
 }
 
 #[test]
+fn the_prior_moves_trained_probabilities_by_the_ratio_of_the_shares() {
+    let (store, mut model) = network(0.5);
+    randomise(&store);
+    let images = Tensor::randn([5, 1, 24, 24], (Kind::Float, Device::Cpu));
+    let alpha = 0.5;
+    let trained = (model.forward_target(&images).logits * alpha).softmax(1, Kind::Float);
+    model.correct_prior(&[0.6, 0.3, 0.1], &[0.4, 0.3, 0.3], alpha);
+    let moved = (model.forward_target(&images).logits * alpha).softmax(1, Kind::Float);
+    let ratio = Tensor::from_slice(&[0.6f32 / 0.4, 1., 0.1 / 0.3]);
+    let weighted = trained * ratio;
+    let expected = &weighted / weighted.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+    assert!(difference(&moved, &expected) < ROUNDING);
+}
+
+#[test]
 fn dropout_touches_what_is_learnt_but_not_what_is_mined() {
     let (store, model) = network(0.5);
     randomise(&store);

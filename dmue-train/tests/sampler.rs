@@ -86,6 +86,9 @@ fn check_shares(counts: &[usize], exponent: f64, weights: &[f64]) {
             (found - share).abs() < limit,
             "class {class}: {found}, expected {share} +- {limit}"
         );
+        let stated = sampler.shares()[class];
+        let whole = (RESERVED as f64 + free * share) / size as f64;
+        assert!((stated - whole).abs() < 1e-12, "class {class}: {stated} stated, {whole}");
     }
 }
 
