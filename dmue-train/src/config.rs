@@ -200,6 +200,19 @@ impl Optimiser {
 }
 
 impl Augment {
+    /// Images as they are.
+    pub const OFF: Self = Self {
+        rotation: 0.,
+        scale: 0.,
+        shift: 0.,
+        flip: 0.,
+        contrast: 0.,
+        brightness: 0.,
+        erase: 0.,
+        erase_area: 0.25,
+        noise: 0.,
+    };
+
     fn check(&self) -> Result<()> {
         within("augment.rotation", self.rotation, 0., 180.)?;
         within("augment.scale", self.scale, 0., 4.)?;

@@ -8,17 +8,7 @@ use dmue_train::config::Augment;
 use dmue_train::data::augment::augment;
 use tch::{Device, Kind, Tensor};
 
-const OFF: Augment = Augment {
-    rotation: 0.,
-    scale: 0.,
-    shift: 0.,
-    flip: 0.,
-    contrast: 0.,
-    brightness: 0.,
-    erase: 0.,
-    erase_area: 0.25,
-    noise: 0.,
-};
+const OFF: Augment = Augment::OFF;
 
 /// Everything but noise, which draws from tch's generator that the tests of this file share.
 const ON: Augment = Augment {

@@ -29,17 +29,7 @@ fn config() -> Config {
     config.optimiser.body_rate = 1e-2;
     config.optimiser.head_rate = 1e-2;
     config.method.beta = 10.;
-    config.augment = Augment {
-        rotation: 0.,
-        scale: 0.,
-        shift: 0.,
-        flip: 0.,
-        contrast: 0.,
-        brightness: 0.,
-        erase: 0.,
-        erase_area: 0.25,
-        noise: 0.,
-    };
+    config.augment = Augment::OFF;
     config
 }
 

@@ -99,7 +99,7 @@ fn commit() -> String {
 
 fn describe(config: &Config, data: &RunData) -> Result<()> {
     let model = &config.model;
-    let backbone = Backbone::named(&model.backbone, model.channels, model.size)?;
+    let backbone = Backbone::of(model)?;
     eprintln!(
         "model: {} {}x{}x{}, {:.2} M parameters, {:.1} M multiply-adds",
         model.backbone,

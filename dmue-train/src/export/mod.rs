@@ -59,7 +59,7 @@ pub fn export(run: &RunFolder, out: &Path, device: Device) -> Result<Report> {
     let uncertainty = uncertainty(&config, &means, &score, &model)?;
 
     let manifest = manifest(out, &config, &info, &data)?;
-    let nodes = network::subgraph(&backbone(&config)?, &variables(&store), &model);
+    let nodes = network::subgraph(&Backbone::of(&config.model)?, &variables(&store), &model);
     let proto = graph::assemble(nodes, &uncertainty, &manifest).map_err(dmue_edge::Error::from)?;
     // Compared before it is named: a file that differs never stands under the asked name.
     let differences = parity::check(&proto, &model, &means, &score, &data.valid, device)?;
@@ -89,10 +89,6 @@ fn mean_alpha(model: &Dmue, train: &Dataset, device: Device) -> f64 {
     let feature = model.forward_target(&normalise(&images)).feature;
     tch::no_grad(|| model.uncertainty.forward(&feature, &labels).mean(Kind::Double))
         .double_value(&[])
-}
-
-fn backbone(config: &Config) -> Result<Backbone> {
-    Backbone::named(&config.model.backbone, config.model.channels, config.model.size)
 }
 
 fn variables(store: &nn::VarStore) -> BTreeMap<String, Tensor> {

@@ -1,6 +1,7 @@
 //! The architecture as data, read by the tch builder (`network.rs`) and by the ONNX writer
 //! (`export/network.rs`): a further backbone is a description here and no code there.
 
+use crate::config::Model;
 use crate::error::{Error, Result};
 
 /// What follows a convolution and its batch normalisation.
@@ -79,6 +80,14 @@ impl Backbone {
                 "model.backbone = \"{name}\" is not known; known are: edge, tiny"
             ))),
         }
+    }
+
+    /// The backbone of a config.
+    ///
+    /// # Errors
+    /// As [`Self::named`].
+    pub fn of(model: &Model) -> Result<Self> {
+        Self::named(&model.backbone, model.channels, model.size)
     }
 
     /// D, the number of values in a feature.

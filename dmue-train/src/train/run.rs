@@ -82,8 +82,7 @@ impl RunData {
 
 /// The variables of a run and the network over them.
 pub fn network(config: &Config, classes: usize, device: Device) -> Result<(nn::VarStore, Dmue)> {
-    let backbone =
-        Backbone::named(&config.model.backbone, config.model.channels, config.model.size)?;
+    let backbone = Backbone::of(&config.model)?;
     tch::manual_seed(config.seed as i64);
     let store = nn::VarStore::new(device);
     let model = Dmue::new(&store.root(), &backbone, classes as i64, config.model.dropout);
