@@ -151,14 +151,10 @@ impl Engine {
     /// [`Error::Run`] if a network fails to run.
     pub fn predict(&self, frame: &FrameView<'_>) -> Result<FrameResult> {
         let mut timings = Timings::default();
-        let faces = timed(&mut timings.detect_ms, || self.detector.detect(frame))?;
-        let input = &self.model.manifest().input;
+        let faces = self.detect(frame, &mut timings)?;
         let mut predictions = Vec::with_capacity(faces.len());
         for face in faces {
-            let crop = timed(&mut timings.align_ms, || {
-                align(frame, &face.landmarks, &input.template, input.size, input.colour)
-            });
-            predictions.push(self.classify(Some(face), crop, &mut timings)?);
+            predictions.push(self.answer(frame, face, &mut timings)?);
         }
         Ok(FrameResult { predictions, timings })
     }
@@ -175,6 +171,25 @@ impl Engine {
             timed(&mut timings.align_ms, || FaceCrop::resized(frame, input.size, input.colour));
         let prediction = self.classify(None, crop, &mut timings)?;
         Ok(FrameResult { predictions: vec![prediction], timings })
+    }
+
+    /// Every face of the frame, the most confident first.
+    pub(crate) fn detect(&self, frame: &FrameView<'_>, timings: &mut Timings) -> Result<Vec<Face>> {
+        timed(&mut timings.detect_ms, || self.detector.detect(frame))
+    }
+
+    /// Names the expression of a face that was found in the frame.
+    pub(crate) fn answer(
+        &self,
+        frame: &FrameView<'_>,
+        face: Face,
+        timings: &mut Timings,
+    ) -> Result<Prediction> {
+        let input = &self.model.manifest().input;
+        let crop = timed(&mut timings.align_ms, || {
+            align(frame, &face.landmarks, &input.template, input.size, input.colour)
+        });
+        self.classify(Some(face), crop, timings)
     }
 
     fn classify(
@@ -201,7 +216,7 @@ impl Engine {
     }
 }
 
-fn timed<T>(total_ms: &mut f64, work: impl FnOnce() -> T) -> T {
+pub(crate) fn timed<T>(total_ms: &mut f64, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = work();
     *total_ms += start.elapsed().as_secs_f64() * 1e3;

@@ -2,7 +2,9 @@
 
 pub mod align;
 mod anchors;
+mod blazeface;
 pub mod detector;
+pub mod follower;
 mod suppression;
 mod tiles;
 
