@@ -240,8 +240,8 @@ mod tests {
             calibrate(&scores, &right, &[0.2], 0.05).unwrap()[0]
         };
         let (few, many) = (threshold(2000), threshold(50_000));
-        // 1 - (1 + t + t^2) / 3 = 0.2 at t = 0.704
-        assert!(few.threshold > many.threshold && many.threshold - 0.704 < 0.02, "{many:?}");
+        // 1 - (1 + t + t^2) / 3 = 0.2 at t = 0.785
+        assert!(few.threshold > many.threshold && many.threshold - 0.785 < 0.02, "{many:?}");
         assert!((many.coverage - (1.0 - many.threshold)).abs() < 0.01, "{many:?}");
         assert_eq!((many.confidence, many.count), (0.95, 50_000));
     }

@@ -18,8 +18,8 @@ pub struct SteadyOptions {
     pub time_constant: Duration,
     /// The label changes when another class's smoothed probability is ahead by this, 0..=1.
     pub margin: f32,
-    /// An answer becomes `Unsure` when the smoothed score is below the threshold by this, and an
-    /// answer again when it is above by this, 0..=1.
+    /// An answer becomes `Unsure` when the smoothed score is below the threshold by this, 0..=1, and
+    /// an answer again when it is above by this, or half-way to 1 where that is less.
     pub score_margin: f32,
 }
 
@@ -164,19 +164,19 @@ impl Steadier {
 
     /// Hysteresis: label and `unsure` change only where the other side is ahead by a margin.
     fn settle(&mut self, smoothed: &[f32], score: f64) {
+        // Nothing of the past is left, or there was none.
+        let fresh = self.frames <= 1.0;
         let best = predicted_class(smoothed);
         let at = |class: usize| smoothed.get(class).copied().unwrap_or(0.0);
         match self.label {
-            Some(label) if at(best) - at(label) <= self.options.margin => {}
+            Some(label) if !fresh && at(best) - at(label) <= self.options.margin => {}
             _ => self.label = Some(best),
         }
         let margin = f64::from(self.options.score_margin);
-        let side = if self.frames <= 1.0 {
-            0.0
-        } else if self.unsure {
-            margin
-        } else {
-            -margin
+        let side = match self.unsure {
+            _ if fresh => 0.0,
+            true => margin.min((1.0 - self.threshold) / 2.0),
+            false => -margin,
         };
         self.unsure = score < self.threshold + side;
     }
@@ -259,6 +259,17 @@ mod tests {
             steadier.update(&[0.0, 1.0, 0.0], score, FRAME).unwrap().probabilities[0]
         };
         assert!(kept(0.1) > kept(0.9));
+    }
+
+    #[test]
+    fn a_threshold_near_1_can_be_reached_again() {
+        let mut steadier = steadier(0.95);
+        let scores = [[0.5; 20], [0.99; 20]].concat();
+        let answers = (0..).zip(scores).map(|(number, score)| {
+            steadier.update(&[1.0, 0.0, 0.0], score, FRAME * number).unwrap().answer
+        });
+        let answers: Vec<_> = answers.collect();
+        assert_eq!((answers[19], answers[39]), (Answer::Unsure, Answer::Label(0)));
     }
 
     #[test]

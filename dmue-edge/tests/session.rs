@@ -68,6 +68,12 @@ fn ids(result: &SessionResult) -> Vec<u64> {
 }
 
 #[test]
+fn a_session_may_move_to_another_thread() {
+    fn movable<T: Send>() {}
+    movable::<Session>();
+}
+
+#[test]
 fn a_moving_face_keeps_its_id_and_is_searched_for_on_keyframes_only() {
     let Some(engine) = engine() else { return };
     let mut session = session(&engine);
