@@ -36,8 +36,8 @@ fn square(
     if left.checked_add(side).is_none_or(|right| right > width) {
         return Err(format!("{left} + {side} columns leave a picture of {width}").into());
     }
-    let stride = width as usize * PixelFormat::Rgb24.bytes_per_pixel();
-    let start = top as usize * stride + left as usize * PixelFormat::Rgb24.bytes_per_pixel();
+    let stride = PixelFormat::Rgb24.row_bytes(0, width);
+    let start = top as usize * stride + PixelFormat::Rgb24.row_bytes(0, left);
     let bytes = pixels.get(start..).ok_or("the square starts below the picture")?;
     Ok(FrameView::new(bytes, side, side, stride, PixelFormat::Rgb24)?)
 }

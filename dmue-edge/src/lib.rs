@@ -69,14 +69,20 @@
 pub mod engine;
 pub mod error;
 pub mod face;
+#[cfg(feature = "capi")]
+pub mod ffi;
 pub mod frame;
+pub mod log;
 pub mod model;
+mod parallel;
 pub mod photo;
 mod resample;
 pub mod uncertainty;
 
 pub use engine::{Engine, FrameResult, Prediction};
 pub use error::{Error, Result};
+pub use face::KnownFace;
 pub use frame::{FrameView, PixelFormat};
+pub use log::LogLevel;
 pub use model::Model;
 pub use photo::Photo;

@@ -3,8 +3,11 @@
 pub mod align;
 mod anchors;
 pub mod detector;
+mod known;
 mod suppression;
 mod tiles;
+
+pub use known::{KnownFace, KnownFaceError};
 
 /// A rectangle in frame pixels; it may reach past the frame's border.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
