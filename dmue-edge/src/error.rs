@@ -5,6 +5,7 @@ use crate::face::detector::DetectorError;
 use crate::frame::FrameError;
 use crate::model::ModelError;
 use crate::photo::PhotoError;
+use crate::session::SessionError;
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -41,6 +42,9 @@ pub enum Error {
     /// A model file is not what it says it is.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// An option of a session, or a frame handed to it, cannot be right.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// tract failed on a network that passed every check: a defect worth reporting.
     #[error("the network failed to run: {0}")]
     Run(String),

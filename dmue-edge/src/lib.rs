@@ -33,11 +33,21 @@
 //! | [`face::align`] | a frame and landmarks | the crop that the network takes, upright |
 //! | [`model`] | a crop | logits, feature, score |
 //! | [`uncertainty`] | feature and logits | the score; [`model`] calls it |
+//! | [`abstain`] | a score | the label, or `Unsure` |
+//!
+//! A stream of frames goes through [`Session`], which adds:
+//!
+//! | step | takes | gives |
+//! |---|---|---|
+//! | [`track`] | each frame's faces | the same id for the same face |
+//! | [`window`] | a track's features | a score that has seen this face before |
+//! | [`steady`] | a track's probabilities | a label that does not flicker |
 //!
 //! Three types are loaded once and then only read, so that threads share them without a lock:
 //! [`Engine`], [`Detector`](face::detector::Detector) and [`Model`].
 //!
-//! - Pixels of a camera: [`FrameView::new`] describes them where they are, then [`Engine::predict`].
+//! - Pixels of a camera: [`FrameView::new`] describes them where they are, then [`Session::process`]
+//!   for a stream, [`Engine::predict`] for one picture.
 //! - Face crops: [`Engine::predict_crop`] looks for no faces.
 //! - Landmarks of another detector: [`face::align::align`], then [`Model::infer`].
 //! - Another model: [`EngineBuilder::model_file`](engine::EngineBuilder::model_file). A model is one
@@ -52,7 +62,8 @@
 //!
 //! # What it does not do
 //!
-//! - It does not recognise or track people: frames are answered one by one.
+//! - It does not recognise people: a [`Session`] follows a face by where it is, and one that comes
+//!   back later is a new face.
 //! - It names the expression that a face shows, as the crowd that labelled the training pictures
 //!   would. What a person feels cannot be read off it.
 //! - Its detector is made for faces that look towards the camera: in profile they are often missed.
@@ -66,6 +77,7 @@
 //! `cli` (default) builds the `dmue` command and its dependencies; a library user does without:
 //! `dmue-edge = { version = "0.1", default-features = false }`.
 
+pub mod abstain;
 pub mod engine;
 pub mod error;
 pub mod face;
@@ -77,8 +89,13 @@ pub mod model;
 mod parallel;
 pub mod photo;
 mod resample;
+pub mod session;
+pub mod steady;
+pub mod track;
 pub mod uncertainty;
+pub mod window;
 
+pub use abstain::Answer;
 pub use engine::{Engine, FrameResult, Prediction};
 pub use error::{Error, Result};
 pub use face::KnownFace;
@@ -86,3 +103,4 @@ pub use frame::{FrameView, PixelFormat};
 pub use log::LogLevel;
 pub use model::Model;
 pub use photo::Photo;
+pub use session::{Session, SessionOptions, SessionResult, TrackedFace};

@@ -1,13 +1,11 @@
 //! BlazeFace's output, 896 anchors, turned into boxes and landmarks.
 //!
 //! Bazarevsky et al., "BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs", 2019. The
-//! variant for the back camera sees 256x256 pixels and has 2 anchors in each cell of a 16x16 grid,
-//! then 6 in each cell of an 8x8 grid; an anchor is only a centre, its size is one.
+//! variants here see 256x256 (back camera) or 128x128 pixels (short range) and have 2 anchors in each
+//! cell of a 16x16 grid, then 6 in each cell of an 8x8 grid; an anchor is only a centre.
 
 use super::{Face, FaceBox, Landmarks};
 
-/// Side of the network's input in pixels; regressors are in the same unit.
-pub(crate) const NETWORK_SIDE: u32 = 256;
 /// Anchors, hence candidate faces, of one run.
 pub(crate) const ANCHOR_COUNT: usize = 896;
 /// Values per anchor: centre x, y, width, height, then x, y of six landmarks.
@@ -15,11 +13,12 @@ pub(crate) const REGRESSORS: usize = 16;
 /// (cells a side, anchors a cell)
 const GRIDS: [(u32, usize); 2] = [(16, 2), (8, 6)];
 
-/// Anchor centres in network pixels, in the order of the network's outputs (row by row).
-pub(crate) fn centres() -> Vec<[f32; 2]> {
+/// Anchor centres in pixels of an input of that side, in the order of the network's outputs (row by
+/// row).
+pub(crate) fn centres(side: u32) -> Vec<[f32; 2]> {
     let mut centres = Vec::with_capacity(ANCHOR_COUNT);
     for (cells, anchors_per_cell) in GRIDS {
-        let stride = (NETWORK_SIDE / cells) as f32;
+        let stride = side as f32 / cells as f32;
         for cell in 0..cells * cells {
             let centre = [(cell % cells) as f32, (cell / cells) as f32].map(|c| (c + 0.5) * stride);
             centres.extend(std::iter::repeat_n(centre, anchors_per_cell));
@@ -82,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_grids_give_896_centres_in_rows() {
-        let centres = centres();
+        let centres = centres(256);
         assert_eq!(centres.len(), ANCHOR_COUNT);
         assert_eq!(centres[..3], [[8.0, 8.0], [8.0, 8.0], [24.0, 8.0]]);
         assert_eq!(centres[32], [8.0, 24.0], "second row of the fine grid");

@@ -1,20 +1,18 @@
-//! The face detector: BlazeFace for the back camera, embedded, run by tract.
+//! The face detector: BlazeFace for the back camera, embedded.
 
-use std::sync::Arc;
-
-use tract_onnx::prelude::*;
-
-use super::anchors::{self, ANCHOR_COUNT, NETWORK_SIDE, REGRESSORS};
+use super::Face;
+use super::blazeface::Blazeface;
 use super::suppression::keep_most_confident;
 use super::tiles::{Tile, tiles};
-use super::{Face, FaceBox, Landmarks};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::frame::FrameView;
 use crate::parallel;
-use crate::resample::{Region, resample};
 
 /// Provenance, licence and measured recall: `models/README.md`.
 static BLAZEFACE_BACK: &[u8] = include_bytes!("../../models/blazeface_back.onnx");
+
+/// Side of its input in pixels.
+pub(crate) const NETWORK_SIDE: u32 = 256;
 
 /// What counts as a face and how thoroughly to look.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,8 +54,7 @@ pub struct DetectorError {
 
 /// Finds faces in frames. Immutable: share one between threads.
 pub struct Detector {
-    plan: Arc<TypedRunnableModel>,
-    centres: Vec<[f32; 2]>,
+    network: Blazeface,
     options: DetectorOptions,
 }
 
@@ -68,12 +65,7 @@ impl Detector {
     /// [`Error::Detector`] names the option that is out of range.
     pub fn new(options: DetectorOptions) -> Result<Self> {
         options.check()?;
-        let plan = onnx()
-            .model_for_read(&mut &BLAZEFACE_BACK[..])
-            .and_then(|model| model.into_optimized())
-            .and_then(|model| model.into_runnable())
-            .map_err(run_error)?;
-        Ok(Self { plan, centres: anchors::centres(), options })
+        Ok(Self { network: Blazeface::load(BLAZEFACE_BACK, NETWORK_SIDE)?, options })
     }
 
     /// The faces of a frame, the most confident first, in frame pixels.
@@ -103,23 +95,12 @@ impl Detector {
 
     /// The faces that a tile answers for.
     fn look_at(&self, frame: &FrameView<'_>, tile: &Tile) -> Result<Vec<Face>> {
-        let mut faces = self.look(frame, tile.region)?;
+        let mut faces = self.network.look(frame, tile.region, self.options.minimum_score)?;
         faces.retain(|face| {
             tile.answers_for(&face.bounding_box)
                 && face.bounding_box.width >= self.options.minimum_face
         });
         Ok(faces)
-    }
-
-    /// Every candidate of one run of the network on a part of the frame.
-    fn look(&self, frame: &FrameView<'_>, region: Region) -> Result<Vec<Face>> {
-        let letterbox = Letterbox::new(region);
-        let input = letterbox.tensor(frame).map_err(run_error)?;
-        let outputs = self.plan.run(tvec!(input.into())).map_err(run_error)?;
-        let regressors = values(&outputs, 0, ANCHOR_COUNT * REGRESSORS)?;
-        let scores = values(&outputs, 1, ANCHOR_COUNT)?;
-        let faces = anchors::decode(&self.centres, regressors, scores, self.options.minimum_score);
-        Ok(faces.into_iter().map(|face| letterbox.to_frame(face)).collect())
     }
 }
 
@@ -143,85 +124,4 @@ impl DetectorOptions {
             None => Ok(()),
         }
     }
-}
-
-/// A region shrunk or enlarged into the middle of the network's square, black around it.
-struct Letterbox {
-    region: Region,
-    /// Width and height of the region's picture in network pixels.
-    size: [u32; 2],
-    /// Left and upper black border in network pixels.
-    offset: [u32; 2],
-}
-
-impl Letterbox {
-    fn new(region: Region) -> Self {
-        let longer = f64::from(region.width.max(region.height));
-        let size = [region.width, region.height].map(|side| {
-            let side = (f64::from(side) * f64::from(NETWORK_SIDE) / longer).round() as u32;
-            side.clamp(1, NETWORK_SIDE)
-        });
-        Self { region, size, offset: size.map(|side| (NETWORK_SIDE - side) / 2) }
-    }
-
-    /// `[1, 256, 256, 3]` RGB in -1..=1.
-    fn tensor(&self, frame: &FrameView<'_>) -> TractResult<Tensor> {
-        let side = NETWORK_SIDE as usize;
-        let mut input = vec![-1.0_f32; side * side * 3];
-        let (width, left) = (self.size[0] as usize, self.offset[0] as usize);
-        let picture = resample(frame, self.region, self.size[0], self.size[1]);
-        let rows = input.chunks_exact_mut(side * 3).skip(self.offset[1] as usize);
-        for (row, pixels) in rows.zip(picture.chunks_exact(width)) {
-            for (value, sample) in row[left * 3..].iter_mut().zip(pixels.as_flattened()) {
-                *value = sample / 127.5 - 1.0;
-            }
-        }
-        Tensor::from_shape(&[1, side, side, 3], &input)
-    }
-
-    fn to_frame(&self, face: Face) -> Face {
-        let scale_x = self.region.width as f32 / self.size[0] as f32;
-        let scale_y = self.region.height as f32 / self.size[1] as f32;
-        let point = |[x, y]: [f32; 2]| {
-            [
-                self.region.x as f32 + (x - self.offset[0] as f32) * scale_x,
-                self.region.y as f32 + (y - self.offset[1] as f32) * scale_y,
-            ]
-        };
-        let Face { bounding_box, landmarks, detection_score } = face;
-        let [x, y] = point([bounding_box.x, bounding_box.y]);
-        Face {
-            bounding_box: FaceBox {
-                x,
-                y,
-                width: bounding_box.width * scale_x,
-                height: bounding_box.height * scale_y,
-            },
-            landmarks: Landmarks {
-                right_eye: point(landmarks.right_eye),
-                left_eye: point(landmarks.left_eye),
-                nose: point(landmarks.nose),
-                mouth: point(landmarks.mouth),
-                right_ear: point(landmarks.right_ear),
-                left_ear: point(landmarks.left_ear),
-            },
-            detection_score,
-        }
-    }
-}
-
-fn values(outputs: &[TValue], index: usize, count: usize) -> Result<&[f32]> {
-    let output = outputs.get(index).ok_or_else(|| Error::Run("an output is missing".into()))?;
-    let view = output.try_as_plain_ram().map_err(run_error)?;
-    let values = view.as_slice::<f32>().map_err(run_error)?;
-    match values.len() == count {
-        true => Ok(values),
-        false => {
-            Err(Error::Run(format!("output {index} has {} values, not {count}", values.len())))
-        }
-    }
-}
-
-fn run_error(error: TractError) -> Error {
-    Error::Run(format!("{error:#}"))
 }

@@ -2,7 +2,9 @@
 
 pub mod align;
 mod anchors;
+mod blazeface;
 pub mod detector;
+pub mod follower;
 mod known;
 mod suppression;
 mod tiles;

@@ -5,7 +5,7 @@
 //! same face twice as large. Each face is the business of the level that shows it best and whole.
 
 use super::FaceBox;
-use super::anchors::NETWORK_SIDE;
+use super::detector::NETWORK_SIDE;
 use crate::resample::Region;
 
 /// On a level with a finer one below, faces under this share of the tile's side (32 of the

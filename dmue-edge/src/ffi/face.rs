@@ -49,7 +49,7 @@ pub struct dmue_landmarks {
 }
 
 /// The expression of one face. Written by the library into memory of the caller, who prepares it
-/// with `dmue_faces_init` and may then point `probabilities` and `feature`
+/// with `dmue_faces_init` and may then point `probabilities`, `steadied_probabilities` and `feature`
 /// to memory of its own to have those as well; left `NULL`, they are not written.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +68,27 @@ pub struct dmue_face {
     pub landmarks: dmue_landmarks,
     /// How sure the detector is that this is a face, 0 to 1; 0 if the caller gave it.
     pub detection_score: f32,
-    /// Bytes without a meaning yet.
-    pub reserved: u32,
-    /// Where the probability of each class goes, in the order of the classes; or `NULL`.
+    /// 1 if `score` does not allow `class_index` at the session's tolerated error rate, else 0. The
+    /// calibrated promise is about this answer.
+    pub unsure: u32,
+    /// The same for the same face from frame to frame, above 0; 0 outside a session, as all the
+    /// following up to `steadied_unsure` are.
+    pub track_id: u64,
+    /// Microseconds since the track began.
+    pub age_us: u64,
+    /// The score from the window of this track's frames, 0 to 1.
+    pub window_score: f32,
+    /// This track's smoothed score, 0 to 1.
+    pub steadied_score: f32,
+    /// The class that holds on this track without flicker; the most probable one if unsure.
+    pub steadied_class_index: u32,
+    /// As `unsure`, for `steadied_class_index` and without the calibrated promise.
+    pub steadied_unsure: u32,
+    /// Where this frame's probability of each class goes, in the order of the classes; or `NULL`.
     pub probabilities: *mut f32,
-    /// Floats that fit at `probabilities`: at least `dmue_engine_class_count`.
+    /// Where this track's smoothed probabilities go; or `NULL`. Not written outside a session.
+    pub steadied_probabilities: *mut f32,
+    /// Floats that fit at each of these two: at least `dmue_engine_class_count`.
     pub probability_capacity: usize,
     /// Where the face's feature vector goes; or `NULL`.
     pub feature: *mut f32,
@@ -94,8 +110,15 @@ unsafe impl Versioned for dmue_face {
             bounding_box: dmue_box::default(),
             landmarks: dmue_landmarks::default(),
             detection_score: 0.0,
-            reserved: 0,
+            unsure: 0,
+            track_id: 0,
+            age_us: 0,
+            window_score: 0.0,
+            steadied_score: 0.0,
+            steadied_class_index: 0,
+            steadied_unsure: 0,
             probabilities: std::ptr::null_mut(),
+            steadied_probabilities: std::ptr::null_mut(),
             probability_capacity: 0,
             feature: std::ptr::null_mut(),
             feature_capacity: 0,

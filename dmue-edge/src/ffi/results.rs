@@ -4,8 +4,11 @@ use super::boundary::check_length;
 use super::face::{dmue_face, dmue_known_face};
 use super::status::{Failure, dmue_status};
 use super::structs::{self, Versioned};
+use crate::abstain::Answer;
 use crate::engine::Prediction;
 use crate::face::KnownFace;
+use crate::session::TrackedFace;
+use crate::uncertainty::predicted_class;
 
 /// The caller's array of faces: as far apart as the first one's `struct_size` says.
 pub(super) struct FaceArray {
@@ -65,6 +68,27 @@ impl dmue_face {
         }
     }
 
+    /// What the frame and its track say about the face.
+    pub(super) fn set_tracked(&mut self, tracked: &TrackedFace) -> Result<(), Failure> {
+        self.set_prediction(&tracked.prediction)?;
+        self.bounding_box = tracked.face.bounding_box.into();
+        self.landmarks = tracked.face.landmarks.into();
+        self.detection_score = tracked.face.detection_score;
+        self.unsure = u32::from(tracked.answer == Answer::Unsure);
+        self.track_id = tracked.track_id;
+        self.age_us = u64::try_from(tracked.age.as_micros()).unwrap_or(u64::MAX);
+        self.window_score = tracked.window_score;
+        self.steadied_score = tracked.steadied_score;
+        let steadied = &tracked.steadied_probabilities;
+        (self.steadied_class_index, self.steadied_unsure) = match tracked.steadied {
+            Answer::Label(class) => (class as u32, 0),
+            Answer::Unsure => (predicted_class(steadied) as u32, 1),
+        };
+        let (to, capacity) = (self.steadied_probabilities, self.probability_capacity);
+        // SAFETY: the caller's buffer holds what it says (`FaceArray::new`).
+        unsafe { copy(to, capacity, steadied, "probability_capacity") }
+    }
+
     /// Where the caller said that the face is.
     pub(super) fn set_place(&mut self, known: &dmue_known_face) {
         match known.known() {
@@ -77,6 +101,7 @@ impl dmue_face {
     fn emptied(self) -> Self {
         Self {
             probabilities: self.probabilities,
+            steadied_probabilities: self.steadied_probabilities,
             probability_capacity: self.probability_capacity,
             feature: self.feature,
             feature_capacity: self.feature_capacity,
@@ -89,12 +114,7 @@ impl dmue_face {
 ///
 /// # Safety
 /// `to` is null or has room for `capacity` floats.
-pub(super) unsafe fn copy(
-    to: *mut f32,
-    capacity: usize,
-    values: &[f32],
-    name: &str,
-) -> Result<(), Failure> {
+unsafe fn copy(to: *mut f32, capacity: usize, values: &[f32], name: &str) -> Result<(), Failure> {
     if to.is_null() {
         return Ok(());
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
 
 use super::boundary;
+use crate::session::SessionError;
 
 /// What a call came to. A number keeps its meaning for ever; later versions may add some, so treat
 /// one that you do not know as a failure.
@@ -103,7 +104,11 @@ fn status_of(error: &crate::Error) -> dmue_status {
         Error::NoDefaultModel => dmue_status::NoModel,
         Error::Model(_) => dmue_status::Model,
         Error::Run(_) => dmue_status::Run,
-        Error::Photo(_) => dmue_status::Other,
+        Error::Session(SessionError::Timestamp { .. }) => dmue_status::Timestamp,
+        Error::Session(SessionError::Option { .. } | SessionError::ErrorRate { .. }) => {
+            dmue_status::Option
+        }
+        Error::Session(_) | Error::Photo(_) => dmue_status::Other,
     }
 }
 

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::graph::assemble;
 use super::proto::{Subgraph, attribute_int, attribute_ints, node, pb, tensor_f32};
 use super::{Colour, FACE, FEATURE, InputSpec, LOGITS, Manifest, TrainingInfo};
+use crate::abstain::Threshold;
 use crate::face::align::FaceTemplate;
 use crate::uncertainty::{PairwiseUncertainty, Prior, TwoLayerHead, alpha_inputs, score_inputs};
 
@@ -49,7 +50,12 @@ pub(crate) fn manifest(classes: usize, size: u32, colour: Colour) -> Manifest {
             seed: u64::MAX,
             metrics: [("accuracy".to_string(), 12.5)].into(),
         },
+        abstention: vec![threshold(0.05, 0.9), threshold(0.1, 0.7)],
     }
+}
+
+fn threshold(error_rate: f64, threshold: f64) -> Threshold {
+    Threshold { error_rate, threshold, coverage: 0.5, confidence: 0.95, count: 100 }
 }
 
 /// Random class means (their rows shorter than 1), prior weight and heads.

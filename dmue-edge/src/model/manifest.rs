@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::ModelError;
+use crate::abstain::Threshold;
 use crate::face::align::FaceTemplate;
 
 /// Where in `metadata_props` the manifest stands.
@@ -35,6 +36,9 @@ pub struct Manifest {
     pub input: InputSpec,
     /// Where the weights come from.
     pub training: TrainingInfo,
+    /// Calibrated thresholds on the score, by ascending error rate; none if it was not calibrated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abstention: Vec<Threshold>,
 }
 
 /// What the network takes: how a face becomes its input tensor.
@@ -140,6 +144,7 @@ impl Manifest {
         validate_classes(&self.classes)?;
         validate_input(&self.input)?;
         validate_template(&self.input.template)?;
+        validate_abstention(&self.abstention)?;
         match self.training.metrics.iter().find(|(_, value)| !value.is_finite()) {
             Some((name, value)) => wrong("training.metrics", format!("`{name}` is {value}")),
             None => Ok(()),
@@ -197,6 +202,33 @@ fn validate_input(input: &InputSpec) -> Result<(), ModelError> {
     Ok(())
 }
 
+fn validate_abstention(thresholds: &[Threshold]) -> Result<(), ModelError> {
+    const FIELD: &str = "abstention";
+    for Threshold { error_rate, threshold, coverage, confidence, count } in thresholds {
+        for (name, value) in [("error_rate", error_rate), ("confidence", confidence)] {
+            if !(*value > 0.0 && *value < 1.0) {
+                return wrong(FIELD, format!("{name} {value} is not above 0 and below 1"));
+            }
+        }
+        for (name, value) in [("threshold", threshold), ("coverage", coverage)] {
+            if !(0.0..=1.0).contains(value) {
+                return wrong(FIELD, format!("{name} {value} is not from 0 to 1"));
+            }
+        }
+        if *count == 0 {
+            return wrong(FIELD, "count is 0: calibrated on no face".into());
+        }
+    }
+    let rates = thresholds.windows(2).find(|pair| pair[0].error_rate >= pair[1].error_rate);
+    match rates {
+        Some(pair) => {
+            let (earlier, later) = (pair[0].error_rate, pair[1].error_rate);
+            wrong(FIELD, format!("error_rate {later} stands after {earlier}, they must ascend"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Landmarks may lie somewhat outside of a tight crop, but an alignment needs eyes that are apart
 /// and a mouth below them.
 fn validate_template(template: &FaceTemplate) -> Result<(), ModelError> {
@@ -231,6 +263,14 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_thresholds_reads_and_writes_as_before_they_existed() {
+        let plain = Manifest { abstention: vec![], ..manifest(3, 48, Colour::Gray) };
+        let json = plain.to_json().unwrap();
+        assert!(!json.contains("abstention"), "{json}");
+        assert_eq!(Manifest::from_json(&json).unwrap(), plain);
+    }
+
+    #[test]
     fn a_future_version_is_named_even_where_nothing_else_is_understood() {
         let error = Manifest::from_json(r#"{"format_version": 7, "shape": []}"#).unwrap_err();
         assert!(matches!(error, ModelError::FutureFormat { found: 7, supported: 1 }), "{error}");
@@ -256,7 +296,7 @@ mod tests {
 
     #[test]
     fn every_value_that_cannot_be_true_is_named() {
-        let lies: [(&str, Lie); 21] = [
+        let lies: [(&str, Lie); 28] = [
             ("format_version", |m| m.format_version = 0),
             ("name", |m| m.name = " ".into()),
             ("classes", |m| m.classes.truncate(1)),
@@ -276,6 +316,13 @@ mod tests {
             ("input.template", |m| m.input.template.nose[1] = 2.0),
             ("input.template", |m| m.input.template.left_eye = m.input.template.right_eye),
             ("input.template", |m| m.input.template.mouth[1] = 0.1),
+            ("abstention", |m| m.abstention[0].error_rate = 0.0),
+            ("abstention", |m| m.abstention[0].error_rate = 1.0),
+            ("abstention", |m| m.abstention[1].error_rate = 0.05),
+            ("abstention", |m| m.abstention[0].confidence = f64::NAN),
+            ("abstention", |m| m.abstention[0].threshold = -0.1),
+            ("abstention", |m| m.abstention[0].coverage = 1.1),
+            ("abstention", |m| m.abstention[0].count = 0),
             ("training.metrics", |m| m.training.metrics = [("nll".into(), f64::NAN)].into()),
             ("training.metrics", |m| m.training.metrics = [("x".into(), f64::INFINITY)].into()),
         ];

@@ -141,6 +141,7 @@ fn manifest(out: &Path, config: &Config, info: &RunInfo, data: &RunData) -> Resu
             seed: config.seed,
             metrics: BTreeMap::new(),
         },
+        abstention: Vec::new(),
     })
 }
 
