@@ -50,10 +50,10 @@ impl PixelFormat {
         let (width, pairs) = (width as usize, width.div_ceil(2) as usize);
         match (self, plane) {
             (Self::Gray8 | Self::Nv12 | Self::I420, 0) => width,
-            (Self::Rgb24 | Self::Bgr24, 0) => width * 3,
-            (Self::Rgba32 | Self::Bgra32, 0) => width * 4,
-            (Self::Yuyv, 0) => pairs * 4,
-            (Self::Nv12, 1) => pairs * 2,
+            (Self::Rgb24 | Self::Bgr24, 0) => width.saturating_mul(3),
+            (Self::Rgba32 | Self::Bgra32, 0) => width.saturating_mul(4),
+            (Self::Yuyv, 0) => pairs.saturating_mul(4),
+            (Self::Nv12, 1) => pairs.saturating_mul(2),
             (Self::I420, 1 | 2) => pairs,
             _ => 0,
         }
