@@ -3,7 +3,7 @@
 #![cfg(all(feature = "capi", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[allow(dead_code, reason = "only the Rust door writes golden answers")]
+#[allow(dead_code, reason = "each door uses its own part")]
 mod conformance;
 
 use std::collections::BTreeSet;
@@ -19,6 +19,7 @@ use dmue_edge::ffi::{DMUE_ABI_VERSION, dmue_pixel_format};
 use dmue_edge::{Photo, PixelFormat};
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/c");
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/c");
 const INCLUDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../include");
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/edge.dmue.onnx");
 
@@ -33,7 +34,7 @@ fn the_header_stands_alone_in_c99_and_in_cxx17() {
         // The same file in both languages.
         let language: &[&str] = if compiler == C99 { &[] } else { &["-x", "c++"] };
         let program = folder.compile(&[compiler, language].concat(), "header_c99.c", name);
-        assert_eq!(run(&program, &[], ""), format!("{}\n", env!("CARGO_PKG_VERSION")));
+        assert_eq!(run(&program, &[], b""), format!("{}\n", env!("CARGO_PKG_VERSION")));
     }
 }
 
@@ -43,7 +44,7 @@ fn every_door_opens_in_c() {
         return;
     }
     let folder = Workshop::new();
-    run(&folder.compile(C99, "smoke.c", "smoke"), &folder.portrait(), "");
+    run(&folder.compile(C99, "smoke.c", "smoke"), &folder.portrait(), b"");
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn cxx_objects_free_themselves_with_and_without_exceptions() {
     }
     let folder = Workshop::new();
     for (compiler, name) in [(CXX17, "with"), (CXX17_WITHOUT_EXCEPTIONS, "without")] {
-        run(&folder.compile(compiler, "header_cxx.cpp", name), &folder.portrait(), "");
+        run(&folder.compile(compiler, "header_cxx.cpp", name), &folder.portrait(), b"");
     }
 }
 
@@ -63,7 +64,7 @@ fn misuse_is_answered_with_a_status_and_a_reason() {
         return;
     }
     let folder = Workshop::new();
-    run(&folder.compile(C99, "misuse.c", "misuse"), &[MODEL.to_owned()], "");
+    run(&folder.compile(C99, "misuse.c", "misuse"), &[MODEL.to_owned()], b"");
 }
 
 #[test]
@@ -79,9 +80,41 @@ fn golden_answers_through_c() {
         std::fs::write(&file, &case.picture.bytes).unwrap();
         writeln!(questions, "{}", question(case, &file)).unwrap();
     }
-    let output = run(&program, &[DETECTOR_LEVELS.to_string()], &questions);
+    let output = run(&program, &[DETECTOR_LEVELS.to_string()], questions.as_bytes());
     let answers: Vec<_> = output.lines().map(answers).collect();
     conformance::check("C", &answers);
+}
+
+/// The programs of `examples/c`, on a picture and on a video made of it.
+#[test]
+fn the_c_examples_name_the_astronauts_smile() {
+    if !has_model() {
+        return;
+    }
+    let folder = Workshop::new();
+    let classify = folder.compile(C99, &format!("{EXAMPLES}/classify.c"), "classify");
+    let pixels = Photo::open(ASTRONAUT).unwrap().into_pixels();
+    let (width, height) = pixels.dimensions();
+    let picture = folder.path().join("astronaut.ppm");
+    let ppm = [format!("P6\n{width} {height}\n255\n").as_bytes(), pixels.as_raw()].concat();
+    std::fs::write(&picture, ppm).unwrap();
+    let output = run(&classify, &[picture.display().to_string()], b"");
+    assert!(output.starts_with("happiness, right with probability "), "{output}");
+    assert_eq!(output.lines().count(), 1, "{output}");
+
+    let stream = folder.compile(C99, &format!("{EXAMPLES}/stream.c"), "stream");
+    let mut video = format!("YUV4MPEG2 W{width} H{height} F10:1 Ip C420jpeg\n").into_bytes();
+    let frame = conformance::Picture::unpadded(PixelFormat::I420, width, height, |x, y| {
+        pixels.get_pixel(x, y).0
+    });
+    for _ in 0..3 {
+        video.extend(b"FRAME\n");
+        video.extend(&frame.bytes);
+    }
+    let output = run(&stream, &[], &video);
+    let starts: Vec<_> = output.lines().filter_map(|line| line.split(',').next()).collect();
+    let expected = ["0.000", "0.100", "0.200"].map(|time| format!("{time} s: face 1: happiness"));
+    assert_eq!(starts, expected);
 }
 
 /// A linker sees the functions of the header, under the library's own name, and nothing else.
@@ -153,7 +186,7 @@ fn library() -> PathBuf {
     library
 }
 
-fn run(program: &Path, arguments: &[String], input: &str) -> String {
+fn run(program: &Path, arguments: &[String], input: &[u8]) -> String {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -161,7 +194,7 @@ fn run(program: &Path, arguments: &[String], input: &str) -> String {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
     let (status, errors) = (output.status, text(&output.stderr));
     assert!(status.success(), "{}: {status}\n{errors}", program.display());

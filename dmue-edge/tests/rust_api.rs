@@ -1,6 +1,7 @@
 //! The Rust door: golden answers, and what integrators ask of an engine.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[allow(dead_code, reason = "each door uses its own part")]
 mod conformance;
 
 use std::sync::{Arc, Mutex};

@@ -175,6 +175,26 @@ impl Picture {
     ) -> Self {
         // Even, so that NV12's pairs fit; more than a row needs, so that padding exists.
         let stride = format.row_bytes(0, width).next_multiple_of(2) + 6;
+        Self::with_stride(format, width, height, stride, pixel)
+    }
+
+    /// The same without padding.
+    pub fn unpadded(
+        format: PixelFormat,
+        width: u32,
+        height: u32,
+        pixel: impl Fn(u32, u32) -> [u8; 3],
+    ) -> Self {
+        Self::with_stride(format, width, height, format.row_bytes(0, width), pixel)
+    }
+
+    fn with_stride(
+        format: PixelFormat,
+        width: u32,
+        height: u32,
+        stride: usize,
+        pixel: impl Fn(u32, u32) -> [u8; 3],
+    ) -> Self {
         let mut bytes = Vec::new();
         for plane in 0..format.planes() {
             let stride = format.plane_stride(plane, stride);
