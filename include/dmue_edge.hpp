@@ -8,7 +8,6 @@
 //     dmue::Faces faces(8);
 //     engine.predict(frame, faces);
 //     for (const dmue_face &face : faces) show(engine.class_name(face.class_index), face.score);
-//
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #ifndef DMUE_EDGE_HPP
 #define DMUE_EDGE_HPP
@@ -52,8 +51,8 @@ struct Frame : dmue_frame {
     /// As dmue_frame_set_buffer; a stride of 0 means rows without padding.
     dmue_status set_buffer(dmue_pixel_format pixel_format, std::uint32_t columns, std::uint32_t rows,
                            const void *data, std::size_t size, std::size_t stride = 0) noexcept {
-        return dmue_frame_set_buffer(this, pixel_format, columns, rows,
-                                     static_cast<const std::uint8_t *>(data), size, stride);
+        const auto *bytes = static_cast<const std::uint8_t *>(data);
+        return dmue_frame_set_buffer(this, pixel_format, columns, rows, bytes, size, stride);
     }
 };
 
@@ -63,7 +62,7 @@ class Faces {
     explicit Faces(std::size_t capacity) : faces_(capacity) {
         dmue_faces_init(faces_.data(), capacity, sizeof(dmue_face));
     }
-    Faces(const Faces &) = delete;
+    Faces(const Faces &) = delete; // faces point into probabilities_
     Faces &operator=(const Faces &) = delete;
 
     /// Has the next calls write `probabilities` and `steadied_probabilities`, `classes` each.
@@ -104,13 +103,11 @@ class Engine {
     explicit operator bool() const noexcept { return handle_ != nullptr; }
     const dmue_engine *get() const noexcept { return handle_.get(); }
     std::size_t class_count() const noexcept { return dmue_engine_class_count(get()); }
-    const char *class_name(std::size_t index) const noexcept {
-        return dmue_engine_class_name(get(), index);
-    }
+    const char *class_name(std::size_t i) const noexcept { return dmue_engine_class_name(get(), i); }
 
     dmue_status predict(const dmue_frame &frame, Faces &faces) const noexcept {
-        return dmue_engine_predict(get(), &frame, faces.faces_.data(), faces.capacity(),
-                                   &faces.count_);
+        dmue_face *first = faces.faces_.data();
+        return dmue_engine_predict(get(), &frame, first, faces.capacity(), &faces.count_);
     }
 
   private:
@@ -136,8 +133,9 @@ class Session {
     dmue_session *get() const noexcept { return handle_.get(); }
 
     dmue_status process(const dmue_frame &frame, std::uint64_t timestamp_us, Faces &faces) noexcept {
-        return dmue_session_process(get(), &frame, timestamp_us, faces.faces_.data(),
-                                    faces.capacity(), &faces.count_);
+        dmue_face *first = faces.faces_.data();
+        return dmue_session_process(get(), &frame, timestamp_us, first, faces.capacity(),
+                                    &faces.count_);
     }
     dmue_status reset() noexcept { return dmue_session_reset(get()); }
 
