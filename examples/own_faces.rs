@@ -6,38 +6,22 @@
 //! ```
 #![allow(clippy::print_stdout, reason = "a program may print")]
 
-use std::error::Error;
+use dmue_edge::face::FaceBox;
+use dmue_edge::{Engine, KnownFace, Photo};
 
-use dmue_edge::{Engine, FrameView, Photo, PixelFormat};
-
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [path, left, top, side] = &arguments[..] else {
         return Err("usage: own_faces IMAGE LEFT TOP SIDE (from mid-forehead to chin)".into());
     };
-    let (left, top, side) = (left.parse()?, top.parse()?, side.parse()?);
+    let (x, y, side) = (left.parse()?, top.parse()?, side.parse()?);
 
     let engine = Engine::builder().build()?;
-    let pixels = Photo::open(path)?.into_pixels();
-    let answer = engine.predict_crop(&square(&pixels, pixels.width(), [left, top, side])?)?;
-    for face in answer.predictions {
+    let photo = Photo::open(path)?;
+    // With eyes, nose and mouth use KnownFace::Landmarks: then a tilted face is turned upright.
+    let known = [KnownFace::Box(FaceBox { x, y, width: side, height: side })];
+    for face in engine.predict_faces(&photo.view()?, &known)?.predictions {
         println!("{}, right with probability {:.2}", face.label, face.score);
     }
     Ok(())
-}
-
-/// A square of a packed RGB picture that is `width` pixels wide, without copying it: the view
-/// starts at the square's first byte, and the stride leads from row to row of the whole picture.
-fn square(
-    pixels: &[u8],
-    width: u32,
-    [left, top, side]: [u32; 3],
-) -> Result<FrameView<'_>, Box<dyn Error>> {
-    if left.checked_add(side).is_none_or(|right| right > width) {
-        return Err(format!("{left} + {side} columns leave a picture of {width}").into());
-    }
-    let stride = width as usize * PixelFormat::Rgb24.bytes_per_pixel();
-    let start = top as usize * stride + left as usize * PixelFormat::Rgb24.bytes_per_pixel();
-    let bytes = pixels.get(start..).ok_or("the square starts below the picture")?;
-    Ok(FrameView::new(bytes, side, side, stride, PixelFormat::Rgb24)?)
 }

@@ -1,5 +1,6 @@
 //! What can go wrong, one variant per cause.
 
+use crate::face::KnownFaceError;
 use crate::face::detector::DetectorError;
 use crate::frame::FrameError;
 use crate::model::ModelError;
@@ -22,6 +23,19 @@ pub enum Error {
     /// An option of the face detector is out of range.
     #[error(transparent)]
     Detector(#[from] DetectorError),
+    /// A face that the caller's own detector found cannot be one.
+    #[error(transparent)]
+    KnownFace(#[from] KnownFaceError),
+    /// An option of the engine is out of range.
+    #[error("engine option {name} is {value}: it must be {allowed}")]
+    Option {
+        /// The method of [`EngineBuilder`](crate::engine::EngineBuilder).
+        name: &'static str,
+        /// The value given.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
     /// No model was named and this build carries none.
     #[error("this build carries no model of its own: name a model file (NAME.dmue.onnx)")]
     NoDefaultModel,

@@ -1,47 +1,15 @@
 //! Pixels that belong to the caller: described once, checked once, then trusted.
 
+mod format;
+mod yuv;
+
+pub use format::PixelFormat;
+pub use yuv::YuvColour;
+
 /// The longest side of a frame in pixels; a longer one is taken for a mistake of the caller.
 pub const MAXIMUM_SIDE: u32 = 65_535;
 
-/// How the bytes of one pixel are laid out; 8 bits a channel, channels interleaved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PixelFormat {
-    /// One byte of luma.
-    Gray8,
-    /// Red, green, blue.
-    Rgb24,
-    /// Blue, green, red (OpenCV's order).
-    Bgr24,
-    /// Red, green, blue and one byte that is ignored.
-    Rgba32,
-    /// Blue, green, red and one byte that is ignored.
-    Bgra32,
-}
-
-impl PixelFormat {
-    /// Bytes of one pixel: 1, 3 or 4.
-    pub const fn bytes_per_pixel(self) -> usize {
-        match self {
-            Self::Gray8 => 1,
-            Self::Rgb24 | Self::Bgr24 => 3,
-            Self::Rgba32 | Self::Bgra32 => 4,
-        }
-    }
-
-    /// Red, green and blue of one pixel of [`Self::bytes_per_pixel`] bytes.
-    #[inline]
-    fn rgb(self, pixel: &[u8]) -> [u8; 3] {
-        match (self, pixel) {
-            (Self::Rgb24 | Self::Rgba32, [r, g, b, ..])
-            | (Self::Bgr24 | Self::Bgra32, [b, g, r, ..]) => [*r, *g, *b],
-            (_, [gray, ..]) => [*gray; 3],
-            (_, []) => [0; 3],
-        }
-    }
-}
-
-/// Why bytes cannot be seen as the frame that was described.
+/// Why bytes cannot be seen as the frame that was described. Planes are counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -64,20 +32,34 @@ pub enum FrameError {
         /// Height given, in pixels.
         height: u32,
     },
+    /// Too few or too many planes.
+    #[error("a frame of format {format:?} has {needed} planes, not {given}")]
+    PlaneCount {
+        /// The format given.
+        format: PixelFormat,
+        /// Planes of that format.
+        needed: usize,
+        /// Planes given.
+        given: usize,
+    },
     /// Rows would overlap.
     #[error(
-        "a row has {row} bytes of pixels but the stride is only {stride} bytes: \
+        "a row of plane {plane} has {row} bytes of pixels but the stride is only {stride} bytes: \
          give the distance between the starts of two rows in bytes, not pixels"
     )]
     StrideTooSmall {
+        /// Which plane.
+        plane: usize,
         /// Stride given, in bytes.
         stride: usize,
         /// Bytes of pixels in one row.
         row: usize,
     },
     /// The slice ends before the last row does.
-    #[error("the frame needs {needed} bytes but only {available} were given")]
+    #[error("plane {plane} of the frame needs {needed} bytes but only {available} were given")]
     TooFewBytes {
+        /// Which plane.
+        plane: usize,
         /// Bytes up to the end of the last row's pixels.
         needed: usize,
         /// Bytes given.
@@ -88,9 +70,19 @@ pub enum FrameError {
     Overflow {
         /// Stride given, in bytes.
         stride: usize,
-        /// Height given, in pixels.
+        /// Rows of the plane.
         height: u32,
     },
+}
+
+/// Rows of bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plane<'a> {
+    /// From the first byte of the first row on; the last row may end with its last pixel, and bytes
+    /// past it are ignored.
+    pub bytes: &'a [u8],
+    /// The distance in bytes between the starts of two rows.
+    pub stride: usize,
 }
 
 /// A borrowed frame whose description was checked against its bytes.
@@ -105,17 +97,18 @@ pub enum FrameError {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FrameView<'a> {
-    bytes: &'a [u8],
+    planes: [Plane<'a>; 3],
     width: u32,
     height: u32,
-    stride: usize,
     format: PixelFormat,
+    yuv: YuvColour,
 }
 
 impl<'a> FrameView<'a> {
     /// Describes `bytes` as `height` rows of `width` pixels, the rows `stride` bytes apart.
     ///
-    /// The last row may end with its last pixel. Bytes past it are ignored.
+    /// Formats of several planes have them one after the other, each of whole rows, as V4L2 and
+    /// FFmpeg's raw video do; [`PixelFormat::plane_stride`] says how far their rows are apart.
     ///
     /// # Errors
     /// [`FrameError`], one variant per way in which the description does not fit the bytes.
@@ -126,24 +119,49 @@ impl<'a> FrameView<'a> {
         stride: usize,
         format: PixelFormat,
     ) -> Result<Self, FrameError> {
+        let mut planes = [Plane::default(); 3];
+        let mut rest = bytes;
+        for (index, plane) in planes.iter_mut().enumerate().take(format.planes()) {
+            let stride = format.plane_stride(index, stride);
+            *plane = Plane { bytes: rest, stride };
+            let whole = stride.saturating_mul(format.rows(index, height) as usize);
+            rest = rest.get(whole..).unwrap_or_default();
+        }
+        Self::from_planes(planes.get(..format.planes()).unwrap_or_default(), width, height, format)
+    }
+
+    /// Describes a frame of `width` x `height` pixels by its planes, wherever they lie.
+    ///
+    /// # Errors
+    /// As [`FrameView::new`], and [`FrameError::PlaneCount`].
+    pub fn from_planes(
+        planes: &[Plane<'a>],
+        width: u32,
+        height: u32,
+        format: PixelFormat,
+    ) -> Result<Self, FrameError> {
         if width == 0 || height == 0 {
             return Err(FrameError::Empty { width, height });
         }
         if width > MAXIMUM_SIDE || height > MAXIMUM_SIDE {
             return Err(FrameError::TooLarge { width, height });
         }
-        let row = width as usize * format.bytes_per_pixel();
-        if stride < row {
-            return Err(FrameError::StrideTooSmall { stride, row });
+        let (needed, given) = (format.planes(), planes.len());
+        if needed != given {
+            return Err(FrameError::PlaneCount { format, needed, given });
         }
-        let needed = stride
-            .checked_mul(height as usize - 1)
-            .and_then(|before_last| before_last.checked_add(row))
-            .ok_or(FrameError::Overflow { stride, height })?;
-        if bytes.len() < needed {
-            return Err(FrameError::TooFewBytes { needed, available: bytes.len() });
+        let mut checked = [Plane::default(); 3];
+        for (index, (slot, plane)) in checked.iter_mut().zip(planes).enumerate() {
+            plane.check(index, format.row_bytes(index, width), format.rows(index, height))?;
+            *slot = *plane;
         }
-        Ok(Self { bytes, width, height, stride, format })
+        Ok(Self { planes: checked, width, height, format, yuv: YuvColour::default() })
+    }
+
+    /// Says what the frame's Y, U and V mean; without it they are [`YuvColour::Bt601Limited`].
+    /// Formats without them, gray among them, are not affected.
+    pub const fn with_yuv(self, yuv: YuvColour) -> Self {
+        Self { yuv, ..self }
     }
 
     /// Width in pixels, 1..=[`MAXIMUM_SIDE`].
@@ -156,101 +174,112 @@ impl<'a> FrameView<'a> {
         self.height
     }
 
+    /// The format that the frame was described with.
+    pub const fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// The planes of the format, each from its first byte to the end of what was handed over.
+    pub fn planes(&self) -> &[Plane<'a>] {
+        self.planes.get(..self.format.planes()).unwrap_or_default()
+    }
+
     /// Red, green and blue at column `x`, row `y`; gray frames give the same value three times.
-    /// A position outside the frame gives the nearest border pixel.
+    /// A position outside the frame gives the nearest border pixel. Pixels that share their colour
+    /// difference get it unchanged (no interpolation).
     #[inline]
     pub fn rgb(&self, x: u32, y: u32) -> [u8; 3] {
-        let size = self.format.bytes_per_pixel();
-        let start = x.min(self.width - 1) as usize * size;
-        self.format.rgb(&self.row(y)[start..start + size])
+        let (x, y) = (x.min(self.width - 1) as usize, y.min(self.height - 1));
+        let row = self.row(0, y);
+        match self.format {
+            PixelFormat::Gray8 => [row[x]; 3],
+            PixelFormat::Rgb24 => rgb_of(&row[x * 3..]),
+            PixelFormat::Rgba32 => rgb_of(&row[x * 4..]),
+            PixelFormat::Bgr24 => bgr_of(&row[x * 3..]),
+            PixelFormat::Bgra32 => bgr_of(&row[x * 4..]),
+            PixelFormat::Nv12 => self.nv12(row, self.row(1, y / 2), x),
+            PixelFormat::I420 => self.i420(row, self.row(1, y / 2), self.row(2, y / 2), x),
+            PixelFormat::Yuyv => self.yuyv(row, x),
+        }
     }
 
-    /// The pixels of columns `x..x + width` of row `y` as red, green and blue, clamped as
-    /// [`Self::rgb`] is.
-    pub(crate) fn rgb_row(
-        &self,
-        x: u32,
-        width: u32,
-        y: u32,
-    ) -> impl Iterator<Item = [u8; 3]> + use<'a> {
-        let size = self.format.bytes_per_pixel();
-        let start = x.min(self.width) as usize;
-        let end = x.saturating_add(width).min(self.width) as usize;
-        let format = self.format;
-        self.row(y)[start * size..end * size].chunks_exact(size).map(move |pixel| format.rgb(pixel))
+    /// Appends the pixels of columns `x..x + width` of row `y` to `pixels`, clamped as [`Self::rgb`]
+    /// is. The format is looked at once a row.
+    pub(crate) fn read_row(&self, x: u32, width: u32, y: u32, pixels: &mut Vec<[u8; 3]>) {
+        let columns = x.min(self.width) as usize..x.saturating_add(width).min(self.width) as usize;
+        let y = y.min(self.height - 1);
+        let row = self.row(0, y);
+        let samples =
+            |size: usize| row[columns.start * size..columns.end * size].chunks_exact(size);
+        match self.format {
+            PixelFormat::Gray8 => pixels.extend(row[columns].iter().map(|gray| [*gray; 3])),
+            PixelFormat::Rgb24 => pixels.extend(samples(3).map(rgb_of)),
+            PixelFormat::Rgba32 => pixels.extend(samples(4).map(rgb_of)),
+            PixelFormat::Bgr24 => pixels.extend(samples(3).map(bgr_of)),
+            PixelFormat::Bgra32 => pixels.extend(samples(4).map(bgr_of)),
+            PixelFormat::Nv12 => {
+                let colour = self.row(1, y / 2);
+                pixels.extend(columns.map(|x| self.nv12(row, colour, x)));
+            }
+            PixelFormat::I420 => {
+                let (u, v) = (self.row(1, y / 2), self.row(2, y / 2));
+                pixels.extend(columns.map(|x| self.i420(row, u, v, x)));
+            }
+            PixelFormat::Yuyv => pixels.extend(columns.map(|x| self.yuyv(row, x))),
+        }
     }
 
-    fn row(&self, y: u32) -> &'a [u8] {
-        let start = y.min(self.height - 1) as usize * self.stride;
-        &self.bytes[start..start + self.width as usize * self.format.bytes_per_pixel()]
+    #[inline]
+    fn nv12(&self, luma: &[u8], colour: &[u8], x: usize) -> [u8; 3] {
+        self.yuv.rgb([luma[x], colour[x & !1], colour[x | 1]])
     }
+
+    #[inline]
+    fn i420(&self, luma: &[u8], u: &[u8], v: &[u8], x: usize) -> [u8; 3] {
+        self.yuv.rgb([luma[x], u[x / 2], v[x / 2]])
+    }
+
+    #[inline]
+    fn yuyv(&self, row: &[u8], x: usize) -> [u8; 3] {
+        let pair = x / 2 * 4;
+        self.yuv.rgb([row[x * 2], row[pair + 1], row[pair + 3]])
+    }
+
+    /// The pixels' bytes of one row of a plane that the format has.
+    #[inline]
+    fn row(&self, plane: usize, y: u32) -> &'a [u8] {
+        let Plane { bytes, stride } = self.planes[plane];
+        let start = y as usize * stride;
+        &bytes[start..start + self.format.row_bytes(plane, self.width)]
+    }
+}
+
+impl Plane<'_> {
+    fn check(&self, plane: usize, row: usize, rows: u32) -> Result<(), FrameError> {
+        let Self { bytes, stride } = *self;
+        if stride < row {
+            return Err(FrameError::StrideTooSmall { plane, stride, row });
+        }
+        let needed = stride
+            .checked_mul(rows as usize - 1)
+            .and_then(|before_last| before_last.checked_add(row))
+            .ok_or(FrameError::Overflow { stride, height: rows })?;
+        match bytes.len() < needed {
+            true => Err(FrameError::TooFewBytes { plane, needed, available: bytes.len() }),
+            false => Ok(()),
+        }
+    }
+}
+
+#[inline]
+fn rgb_of(pixel: &[u8]) -> [u8; 3] {
+    [pixel[0], pixel[1], pixel[2]]
+}
+
+#[inline]
+fn bgr_of(pixel: &[u8]) -> [u8; 3] {
+    [pixel[2], pixel[1], pixel[0]]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const FORMATS: [PixelFormat; 5] = [
-        PixelFormat::Gray8,
-        PixelFormat::Rgb24,
-        PixelFormat::Bgr24,
-        PixelFormat::Rgba32,
-        PixelFormat::Bgra32,
-    ];
-
-    #[test]
-    fn every_format_gives_the_same_colour() {
-        let layouts: [(PixelFormat, &[u8]); 4] = [
-            (PixelFormat::Rgb24, &[1, 2, 3]),
-            (PixelFormat::Bgr24, &[3, 2, 1]),
-            (PixelFormat::Rgba32, &[1, 2, 3, 99]),
-            (PixelFormat::Bgra32, &[3, 2, 1, 99]),
-        ];
-        for (format, bytes) in layouts {
-            let frame = FrameView::new(bytes, 1, 1, bytes.len(), format).unwrap();
-            assert_eq!(frame.rgb(0, 0), [1, 2, 3], "{format:?}");
-        }
-    }
-
-    #[test]
-    fn padding_between_rows_is_skipped_and_the_last_row_needs_none() {
-        let bytes = [1, 2, 0, 0, 3, 4];
-        let frame = FrameView::new(&bytes, 2, 2, 4, PixelFormat::Gray8).unwrap();
-        let gray = |x, y| frame.rgb(x, y)[0];
-        assert_eq!([gray(0, 0), gray(1, 0), gray(0, 1), gray(1, 1)], [1, 2, 3, 4]);
-        assert_eq!(gray(9, 9), 4, "outside is the nearest border pixel");
-    }
-
-    #[test]
-    fn every_mismatch_has_its_own_error() {
-        let bytes = [0; 12];
-        let new = |width, height, stride| {
-            FrameView::new(&bytes, width, height, stride, PixelFormat::Rgb24).unwrap_err()
-        };
-        assert_eq!(new(0, 2, 6), FrameError::Empty { width: 0, height: 2 });
-        assert_eq!(new(2, 0, 6), FrameError::Empty { width: 2, height: 0 });
-        assert_eq!(new(70_000, 1, 210_000), FrameError::TooLarge { width: 70_000, height: 1 });
-        assert_eq!(new(2, 2, 5), FrameError::StrideTooSmall { stride: 5, row: 6 });
-        assert_eq!(new(2, 3, 6), FrameError::TooFewBytes { needed: 18, available: 12 });
-        assert_eq!(new(2, 3, usize::MAX), FrameError::Overflow { stride: usize::MAX, height: 3 });
-    }
-
-    proptest! {
-        #[test]
-        fn no_description_panics(
-            length in 0usize..300,
-            width in prop_oneof![0u32..20, any::<u32>()],
-            height in prop_oneof![0u32..20, any::<u32>()],
-            stride in prop_oneof![0usize..64, any::<usize>()],
-            format in prop::sample::select(&FORMATS[..]),
-            (x, y) in any::<(u32, u32)>(),
-        ) {
-            let bytes = vec![7; length];
-            if let Ok(frame) = FrameView::new(&bytes, width, height, stride, format) {
-                prop_assert_eq!(frame.rgb(x, y), [7; 3]);
-                prop_assert!(frame.rgb_row(x, width, y).all(|rgb| rgb == [7; 3]));
-            }
-        }
-    }
-}
+mod tests;

@@ -91,7 +91,7 @@ impl Photo {
     /// None for a photo that this type decoded.
     pub fn view(&self) -> Result<FrameView<'_>, FrameError> {
         let (width, height) = self.pixels.dimensions();
-        let stride = width as usize * PixelFormat::Rgb24.bytes_per_pixel();
+        let stride = PixelFormat::Rgb24.row_bytes(0, width);
         FrameView::new(self.pixels.as_raw(), width, height, stride, PixelFormat::Rgb24)
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn resample(
     for (line, rows) in output.chunks_exact_mut(columns.len()).zip(taps(region.height, height)) {
         for (y, row_weight) in (region.y + rows.first..).zip(&rows.weights) {
             row.clear();
-            row.extend(frame.rgb_row(region.x, region.width, y));
+            frame.read_row(region.x, region.width, y, &mut row);
             for (pixel, column) in line.iter_mut().zip(&columns) {
                 accumulate(pixel, &row[column.first as usize..], &column.weights, *row_weight);
             }

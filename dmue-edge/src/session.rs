@@ -139,10 +139,8 @@ impl Session {
         let mut source = Eyes { engine, follower, frame, timings: &mut timings, searched: false };
         let sightings = tracker.update(timestamp, &mut source)?;
         let searched = source.searched;
-        let predictions = sightings
-            .iter()
-            .map(|sighting| self.engine.answer(frame, sighting.face, &mut timings))
-            .collect::<Result<Vec<_>>>()?;
+        let faces = sightings.iter().map(|sighting| sighting.face).collect();
+        let predictions = self.engine.answer(frame, faces, &mut timings)?;
 
         self.tracker = tracker;
         self.last = Some(timestamp);

@@ -3,9 +3,10 @@
 use super::Face;
 use super::blazeface::Blazeface;
 use super::suppression::keep_most_confident;
-use super::tiles::tiles;
+use super::tiles::{Tile, tiles};
 use crate::error::Result;
 use crate::frame::FrameView;
+use crate::parallel;
 
 /// Provenance, licence and measured recall: `models/README.md`.
 static BLAZEFACE_BACK: &[u8] = include_bytes!("../../models/blazeface_back.onnx");
@@ -72,16 +73,34 @@ impl Detector {
     /// # Errors
     /// [`Error::Run`] if tract fails.
     pub fn detect(&self, frame: &FrameView<'_>) -> Result<Vec<Face>> {
-        let mut candidates = Vec::new();
-        for tile in tiles(frame.width(), frame.height(), self.options.levels) {
-            let mut faces = self.network.look(frame, tile.region, self.options.minimum_score)?;
-            faces.retain(|face| {
-                tile.answers_for(&face.bounding_box)
-                    && face.bounding_box.width >= self.options.minimum_face
-            });
-            candidates.append(&mut faces);
-        }
+        self.detect_with(frame, 1)
+    }
+
+    /// [`Detector::detect`] over at most `threads` threads, one look at the frame each; the answer
+    /// does not depend on how many.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    pub fn detect_with(&self, frame: &FrameView<'_>, threads: usize) -> Result<Vec<Face>> {
+        let tiles = tiles(frame.width(), frame.height(), self.options.levels);
+        let looks = parallel::map(&tiles, threads, |tile| self.look_at(frame, tile));
+        let candidates = looks.into_iter().collect::<Result<Vec<_>>>()?.concat();
         Ok(keep_most_confident(candidates, self.options.overlap, self.options.maximum_faces))
+    }
+
+    /// What faces are taken for and looked for.
+    pub fn options(&self) -> &DetectorOptions {
+        &self.options
+    }
+
+    /// The faces that a tile answers for.
+    fn look_at(&self, frame: &FrameView<'_>, tile: &Tile) -> Result<Vec<Face>> {
+        let mut faces = self.network.look(frame, tile.region, self.options.minimum_score)?;
+        faces.retain(|face| {
+            tile.answers_for(&face.bounding_box)
+                && face.bounding_box.width >= self.options.minimum_face
+        });
+        Ok(faces)
     }
 }
 

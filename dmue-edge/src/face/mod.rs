@@ -5,8 +5,11 @@ mod anchors;
 mod blazeface;
 pub mod detector;
 pub mod follower;
+mod known;
 mod suppression;
 mod tiles;
+
+pub use known::{KnownFace, KnownFaceError};
 
 /// A rectangle in frame pixels; it may reach past the frame's border.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
