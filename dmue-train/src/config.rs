@@ -1,6 +1,6 @@
 //! The settings of a run: TOML, unknown keys refused, saved beside the weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,12 @@ pub struct Model {
     pub channels: i64,
     /// Side of the input in pixels.
     pub size: i64,
+    /// Factor on the backbone's channel counts; 1 is as published.
+    #[serde(default = "published_width")]
+    pub width: f64,
+    /// Weights to start from in place of random ones: .safetensors, .pt, .pth or .dmue.onnx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
     /// Share of feature values dropped before the neck.
     pub dropout: f64,
     /// n0, the weight in frames of a class mean in the sliding window (method.md section 7).
@@ -78,11 +84,13 @@ pub struct Method {
 pub enum Rule {
     /// Adam with decoupled weight decay.
     Adamw,
+    /// Adam with coupled weight decay: the paper's.
+    Adam,
     /// SGD with Nesterov momentum 0.9 and coupled weight decay.
     Sgd,
 }
 
-/// How the weights move: warm-up, then a half cosine to zero.
+/// How the weights move: warm-up, then a half cosine to zero, or steps where `steps` are given.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Optimiser {
@@ -99,6 +107,19 @@ pub struct Optimiser {
     pub weight_decay: f64,
     /// Epochs of linear warm-up.
     pub warmup: f64,
+    /// The rates go down in these steps instead of along the cosine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Steps>,
+}
+
+/// Pairs of an epoch, counted from 0, and the factor on the peak rate from then on; ascending.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Steps {
+    /// For stem and branches.
+    pub body: Vec<(f64, f64)>,
+    /// For heads, neck and the uncertainty module.
+    pub head: Vec<(f64, f64)>,
 }
 
 /// How images are varied in training; 0 switches a variation off.
@@ -125,19 +146,34 @@ pub struct Augment {
     pub noise: f64,
 }
 
+/// The settings that ship, by the names that `--model` takes.
+const SHIPPED: [(&str, &str); 6] = [
+    ("edge", include_str!("../configs/edge.toml")),
+    ("tiny", include_str!("../configs/tiny.toml")),
+    ("resnet18", include_str!("../configs/resnet18.toml")),
+    ("resnet50_ibn", include_str!("../configs/resnet50_ibn.toml")),
+    ("mobilenet_v2", include_str!("../configs/mobilenet_v2.toml")),
+    ("shufflenet_v1", include_str!("../configs/shufflenet_v1.toml")),
+];
+
+fn published_width() -> f64 {
+    1.
+}
+
 impl Config {
     /// The settings that ship for a `--model` name.
     ///
     /// # Errors
     /// An unknown name; the message lists the known ones.
     pub fn named(name: &str) -> Result<Self> {
-        match name {
-            "edge" => Self::parse(include_str!("../configs/edge.toml"), "configs/edge.toml"),
-            "tiny" => Self::parse(include_str!("../configs/tiny.toml"), "configs/tiny.toml"),
-            _ => Err(Error::Config(format!(
-                "--model {name} is not known; known are edge and tiny, or give --config FILE"
-            ))),
-        }
+        let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+        let (name, text) = shipped.ok_or_else(|| {
+            let names = SHIPPED.map(|(name, _)| name).join(", ");
+            Error::Config(format!(
+                "--model {name} is not known; known are {names}, or give --config FILE"
+            ))
+        })?;
+        Self::parse(text, &format!("configs/{name}.toml"))
     }
 
     /// Reads and checks a TOML file.
@@ -178,6 +214,7 @@ impl Config {
             let channels = self.model.channels;
             return Err(Error::Config(format!("model.channels = {channels}: must be 1 or 3")));
         }
+        within("model.width", self.model.width, 0.05, 4.)?;
         within("model.dropout", self.model.dropout, 0., 0.95)?;
         within("model.prior_weight", self.model.prior_weight, 1e-3, 1e6)?;
         within("method.omega", self.method.omega, 0., 1e6)?;
@@ -195,8 +232,26 @@ impl Optimiser {
         within("optimiser.head_rate", self.head_rate, 0., 10.)?;
         within("optimiser.uncertainty_rate", self.uncertainty_rate, 0., 10.)?;
         within("optimiser.weight_decay", self.weight_decay, 0., 1.)?;
-        within("optimiser.warmup", self.warmup, 0., 1e5)
+        within("optimiser.warmup", self.warmup, 0., 1e5)?;
+        match &self.steps {
+            None => Ok(()),
+            Some(steps) => {
+                check_steps("optimiser.steps.body", &steps.body)?;
+                check_steps("optimiser.steps.head", &steps.head)
+            }
+        }
     }
+}
+
+fn check_steps(key: &str, steps: &[(f64, f64)]) -> Result<()> {
+    for (epoch, factor) in steps {
+        within(&format!("an epoch of {key}"), *epoch, 0., 1e5)?;
+        within(&format!("a factor of {key}"), *factor, 0., 1.)?;
+    }
+    if steps.is_sorted_by(|before, after| before.0 < after.0) {
+        return Ok(());
+    }
+    Err(Error::Config(format!("{key} = {steps:?}: the epochs must ascend")))
 }
 
 impl Augment {
@@ -239,7 +294,7 @@ mod tests {
 
     #[test]
     fn shipped_configs_are_valid_and_survive_a_round_trip() {
-        for name in ["edge", "tiny"] {
+        for (name, _) in SHIPPED {
             let config = Config::named(name).unwrap();
             let again = Config::parse(&config.to_toml().unwrap(), "again").unwrap();
             assert_eq!(config.to_toml().unwrap(), again.to_toml().unwrap());

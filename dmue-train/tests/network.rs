@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use common::difference;
 use dmue_train::model::dmue::Dmue;
 use dmue_train::model::network::{EPSILON, Stack};
-use dmue_train::model::spec::{Activation, Backbone, Convolution, Layer, Residual};
+use dmue_train::model::spec::{
+    Activation, Backbone, Block, Convolution, Join, Layer, Norm, Pool, Reduction, Shuffle,
+};
 use tch::{Device, Kind, Tensor, nn};
 
 const COPIES: i64 = 4;
@@ -22,32 +24,39 @@ fn convolution(
     stride: i64,
     groups: i64,
 ) -> Convolution {
-    let [input, output] = channels;
-    let activation = Activation::Relu;
-    Convolution { name: name.into(), input, output, kernel, stride, groups, activation }
+    Convolution::new(name.into(), channels, kernel, stride).grouped(groups)
+}
+
+fn block(body: Vec<Layer>, shortcut: Vec<Layer>, join: Join) -> Layer {
+    Layer::Block(Block { name: "join".into(), body, shortcut, join, activation: Activation::Relu })
 }
 
 fn residual(body: Vec<Convolution>, shortcut: Option<Convolution>) -> Layer {
-    let body = body.into_iter().map(Layer::Convolution).collect();
-    Layer::Residual(Residual { name: "sum".into(), body, shortcut })
+    let plain = |specs: Vec<Convolution>| specs.into_iter().map(Layer::Convolution).collect();
+    block(plain(body), plain(shortcut.into_iter().collect()), Join::Add)
+}
+
+fn pool(reduction: Reduction, padding: i64) -> Layer {
+    Layer::Pool(Pool { name: "pool".into(), reduction, kernel: 3, stride: 2, padding })
+}
+
+fn shuffle(groups: i64) -> Layer {
+    Layer::Shuffle(Shuffle { name: "shuffle".into(), groups })
 }
 
 /// What a branch may begin with and go on with, by name.
 fn stacks() -> Vec<(&'static str, Vec<Layer>)> {
     let plain = |spec| Layer::Convolution(spec);
+    let dense = |name, channels, stride| plain(convolution(name, channels, 3, stride, 1));
+    let half =
+        |name, channels| plain(convolution(name, channels, 3, 1, 1).normed(Norm::HalfInstance));
     vec![
-        (
-            "dense",
-            vec![
-                plain(convolution("a", [6, 4], 3, 2, 1)),
-                plain(convolution("b", [4, 8], 3, 1, 1)),
-            ],
-        ),
+        ("dense", vec![dense("a", [6, 4], 2), dense("b", [4, 8], 1)]),
         ("grouped first", vec![plain(convolution("a", [6, 12], 3, 1, 3))]),
         (
             "depthwise",
             vec![
-                plain(convolution("a", [6, 6], 3, 2, 6)),
+                plain(convolution("a", [6, 6], 3, 2, 6).activated(Activation::Relu6)),
                 plain(convolution("b", [6, 4], 1, 1, 2)),
             ],
         ),
@@ -57,6 +66,24 @@ fn stacks() -> Vec<(&'static str, Vec<Layer>)> {
                 vec![convolution("a", [6, 6], 3, 1, 1), convolution("b", [6, 6], 3, 1, 2)],
                 None,
             )],
+        ),
+        ("half of it by instance", vec![half("a", [6, 4]), half("b", [4, 7])]),
+        (
+            "shuffles and pools of the shared input and after",
+            vec![
+                shuffle(3),
+                pool(Reduction::Max, 1),
+                dense("a", [6, 8], 1),
+                shuffle(2),
+                pool(Reduction::Average, 0),
+            ],
+        ),
+        (
+            "concatenation with the pooled shared input, then with a shortcut's output",
+            vec![
+                block(vec![dense("a", [6, 4], 2)], vec![pool(Reduction::Average, 1)], Join::Concat),
+                block(vec![shuffle(5)], vec![dense("b", [10, 3], 1)], Join::Concat),
+            ],
         ),
         (
             "shortcut, then identity",
@@ -122,6 +149,54 @@ fn copies_in_one_stack_equal_stacks_of_their_own() {
     for (name, layers) in stacks() {
         check_stack(name, &layers, false);
         check_stack(name, &layers, true);
+    }
+}
+
+/// Seen by its values: a stack without convolutions has no variables.
+#[test]
+fn a_shuffle_deals_the_groups_out_in_turn() {
+    let store = nn::VarStore::new(Device::Cpu);
+    let stack = Stack::new(&store.root(), &[shuffle(3)], 1);
+    let channels = Tensor::arange(6, (Kind::Float, Device::Cpu)).view([1, 6, 1, 1]);
+    let shuffled = stack.forward(&channels, false).view([6]);
+    assert_eq!(Vec::<f32>::try_from(shuffled).unwrap(), [0., 2., 4., 1., 3., 5.]);
+}
+
+#[test]
+fn half_of_the_channels_is_normalised_image_by_image() {
+    tch::manual_seed(3);
+    let spec = convolution("a", [2, 4], 3, 1, 1).normed(Norm::HalfInstance);
+    let layers = [Layer::Convolution(spec.activated(Activation::None))];
+    let store = nn::VarStore::new(Device::Cpu);
+    let stack = Stack::new(&store.root(), &layers, 1);
+    let input = Tensor::randn([3, 2, 8, 8], (Kind::Float, Device::Cpu)) * 5.;
+    let mean = |value: &Tensor, over: &[i64]| value.mean_dim(over, false, Kind::Float).abs();
+    let largest = |value: Tensor| value.max().double_value(&[]);
+    for train in [false, true] {
+        let output = tch::no_grad(|| stack.forward(&input, train));
+        let of_images = mean(&output, &[2, 3]); // [N, 4]
+        assert!(largest(of_images.narrow(1, 0, 2)) < 1e-5, "train {train}");
+        assert!(largest(of_images.narrow(1, 2, 2)) > 1e-3, "train {train}");
+        let of_batch = largest(mean(&output, &[0, 2, 3]).narrow(0, 2, 2));
+        assert_eq!(of_batch < 1e-5, train, "the second half follows the batch: {of_batch}");
+    }
+}
+
+#[test]
+fn calibration_keeps_inference_and_makes_training_agree_with_it() {
+    tch::manual_seed(4);
+    for (name, layers) in stacks() {
+        let input = Tensor::randn([64, 6, 9, 9], (Kind::Float, Device::Cpu));
+        let store = nn::VarStore::new(Device::Cpu);
+        let stack = Stack::new(&store.root(), &layers, COPIES);
+        randomise(&store);
+        let forward = |train| tch::no_grad(|| stack.forward(&input, train));
+        let before = forward(false);
+        let range = before.abs().max().double_value(&[]);
+        let calibrated = stack.calibrate(&input);
+        assert!(difference(&calibrated, &before) < 1e-5 * range, "{name}");
+        assert!(difference(&forward(false), &before) < 1e-5 * range, "{name}");
+        assert!(difference(&forward(true), &before) < 1e-4 * range, "{name}: training differs");
     }
 }
 

@@ -19,7 +19,8 @@ pub struct Arguments {
     /// Validation faces, for reporting only; training images that stand among them are left out.
     #[arg(long, required_unless_present = "resume")]
     valid: Option<PathBuf>,
-    /// Shipped settings to train with: edge, or tiny for a try.
+    /// Shipped settings to train with: edge, resnet18, resnet50_ibn, mobilenet_v2, shufflenet_v1, or
+    /// tiny for a try.
     #[arg(long, default_value = "edge")]
     model: String,
     /// Settings of your own (TOML) in place of the shipped ones.
@@ -31,10 +32,14 @@ pub struct Arguments {
     /// Go on with the run in --out, with the settings and data that it was started with.
     #[arg(long, conflicts_with_all = ["data", "valid", "config", "epochs", "seed", "skip_bad"])]
     resume: bool,
+    /// Trained weights to start from: .safetensors, a PyTorch state dict (.pt, .pth), a checkpoint of
+    /// a run, or a .dmue.onnx, also of other classes.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    init: Option<PathBuf>,
     /// Leave bad rows out and say how many, instead of stopping at the first.
     #[arg(long)]
     skip_bad: bool,
-    /// In place of the settings' epochs; the schedule is stretched.
+    /// In place of the settings' epochs; the cosine is stretched, steps of rates stay.
     #[arg(long)]
     epochs: Option<usize>,
     /// In place of the settings' seed.
@@ -78,6 +83,10 @@ fn folder(arguments: &Arguments) -> Result<RunFolder> {
     };
     config.epochs = arguments.epochs.unwrap_or(config.epochs);
     config.seed = arguments.seed.unwrap_or(config.seed);
+    if let Some(file) = &arguments.init {
+        // The run may go on from another folder.
+        config.model.init = Some(std::path::absolute(file).map_err(Error::file(file))?);
+    }
     config.check()?;
     let info = RunInfo {
         command: std::env::args().skip(1).fold("dmue-train".into(), |all, next| all + " " + &next),

@@ -4,6 +4,7 @@
 use tch::{Kind, Tensor, nn};
 
 use super::network::{EPSILON, Stack};
+use super::norm::calibrate;
 use super::spec::Backbone;
 use super::uncertainty::Uncertainty;
 
@@ -19,7 +20,8 @@ pub struct Dmue {
     stem: Stack,
     /// Copies 0..C are the auxiliary branches, copy C is the target branch.
     branches: Stack,
-    neck: Neck,
+    /// None where the backbone says so.
+    neck: Option<Neck>,
     /// `[C, C-1, D]`
     auxiliary_heads: Tensor,
     /// `[C, D]`
@@ -81,7 +83,7 @@ impl Dmue {
             dropout,
             stem: Stack::new(path, &backbone.stem, 1),
             branches: Stack::new(path, &backbone.branch, classes + 1),
-            neck: Neck::new(&(path / "neck"), feature),
+            neck: backbone.neck.then(|| Neck::new(&(path / "neck"), feature)),
             auxiliary_heads: (path / "heads").var(
                 "auxiliary",
                 &[classes, classes - 1, feature],
@@ -116,8 +118,7 @@ impl Dmue {
         let dropped = auxiliary.dropout(self.dropout, true);
         TrainOutputs {
             target_logits: self
-                .neck
-                .train_target(&target.dropout(self.dropout, true))
+                .necked_target(&target.dropout(self.dropout, true))
                 .linear(&self.target_head, None::<&Tensor>),
             auxiliary_logits: self.auxiliary_logits(&dropped),
             mined_logits: tch::no_grad(|| self.auxiliary_logits(&auxiliary)),
@@ -140,17 +141,38 @@ impl Dmue {
     /// Neck and target head folded into one affine map of the feature.
     pub fn classifier(&self) -> Classifier {
         tch::no_grad(|| {
-            let factor = &self.neck.scale / (&self.neck.running_var + EPSILON).sqrt();
+            let Some(neck) = &self.neck else {
+                let (weight, bias) = (self.target_head.copy(), self.prior_shift.copy());
+                return Classifier { weight, bias };
+            };
+            let factor = &neck.scale / (&neck.running_var + EPSILON).sqrt();
             let weight = &self.target_head * factor.unsqueeze(0);
-            let bias = &self.prior_shift - weight.mv(&self.neck.running_mean);
+            let bias = &self.prior_shift - weight.mv(&neck.running_mean);
             Classifier { weight, bias }
         })
+    }
+
+    /// Makes all running statistics those of `images` `[N,ch,S,S]`, normalised, while the feature
+    /// stays what it is; with `head` the logits do too, but for a constant of each class. For
+    /// weights that come without statistics, so that training begins where inference is.
+    pub fn calibrate(&self, images: &Tensor, head: bool) {
+        tch::no_grad(|| {
+            let maps = self.branches.calibrate(&self.stem.calibrate(images));
+            let feature = self.pooled(&maps).select(1, self.classes);
+            if let (Some(neck), true) = (&self.neck, head) {
+                calibrate(&feature, [&neck.scale, &neck.running_mean, &neck.running_var], None);
+            }
+        });
     }
 
     /// `[N,ch,S,S]` -> `[N, C+1, D]`
     fn features(&self, images: &Tensor, train: bool) -> Tensor {
         let shared = self.stem.forward(images, train);
-        let maps = self.branches.forward(&shared, train);
+        self.pooled(&self.branches.forward(&shared, train))
+    }
+
+    /// `[N, (C+1)*D, h, w]` -> `[N, C+1, D]`
+    fn pooled(&self, maps: &Tensor) -> Tensor {
         maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float).view([
             -1,
             self.classes + 1,
@@ -158,9 +180,20 @@ impl Dmue {
         ])
     }
 
+    /// `[N, D]` by the neck in training.
+    fn necked_target(&self, feature: &Tensor) -> Tensor {
+        match &self.neck {
+            Some(neck) => neck.train_target(feature),
+            None => feature.shallow_clone(),
+        }
+    }
+
     /// `[N, C, D]` -> `[C, N, C-1]`
     fn auxiliary_logits(&self, features: &Tensor) -> Tensor {
-        let necked = self.neck.batch(features);
+        let necked = match &self.neck {
+            Some(neck) => neck.batch(features),
+            None => features.shallow_clone(),
+        };
         necked.transpose(0, 1).bmm(&self.auxiliary_heads.transpose(1, 2))
     }
 }

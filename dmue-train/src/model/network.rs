@@ -2,9 +2,9 @@
 
 use tch::{Tensor, nn};
 
-use super::spec::{Activation, Convolution, Layer};
+use super::norm::{Mode, Normalisation};
+use super::spec::{Activation, Block, Convolution, Join, Layer, Pool, Reduction};
 
-const MOMENTUM: f64 = 0.1;
 /// Added to the variance by every normalisation, here and where the exporter folds it.
 pub const EPSILON: f64 = 1e-5;
 
@@ -19,18 +19,30 @@ pub struct Stack {
 #[derive(Debug)]
 enum Node {
     Unit(Unit),
-    Residual { body: Vec<Node>, shortcut: Option<Unit> },
+    Block {
+        body: Vec<Node>,
+        shortcut: Vec<Node>,
+        join: Join,
+        activation: Activation,
+    },
+    Pool(Pool),
+    /// Holds the number of groups.
+    Shuffle(i64),
 }
 
-/// Convolution and batch normalisation of all copies.
+/// Convolution and normalisation of all copies.
 #[derive(Debug)]
 struct Unit {
     spec: Convolution,
     weight: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
+    norm: Normalisation,
+}
+
+/// What holds for one pass through all layers.
+#[derive(Clone, Copy)]
+struct Pass {
+    copies: i64,
+    mode: Mode,
 }
 
 /// A value on its way: `shared` while all copies still see one and the same `[N,K,h,w]`.
@@ -47,44 +59,67 @@ impl Stack {
 
     /// `[N,K,h,w]` -> `[N,copies*output,h',w']`.
     pub fn forward(&self, input: &Tensor, train: bool) -> Tensor {
-        let mut flow = Flow { value: input.shallow_clone(), shared: true };
-        for node in &self.layers {
-            flow = node.forward(flow, self.copies, train);
-        }
-        flow.value
+        self.pass(input, if train { Mode::Train } else { Mode::Infer })
     }
+
+    /// Infers as [`Self::forward`] does, and on the way makes the running statistics those of this
+    /// batch while scale and shift take up the difference: inference stays what it is, and training
+    /// then begins with nearly the same function.
+    pub fn calibrate(&self, input: &Tensor) -> Tensor {
+        self.pass(input, Mode::Calibrate)
+    }
+
+    fn pass(&self, input: &Tensor, mode: Mode) -> Tensor {
+        let flow = Flow { value: input.shallow_clone(), shared: true };
+        forward(&self.layers, flow, Pass { copies: self.copies, mode }).value
+    }
+}
+
+fn forward(nodes: &[Node], input: Flow, pass: Pass) -> Flow {
+    nodes.iter().fold(input, |flow, node| node.forward(flow, pass))
 }
 
 impl Node {
     fn new(path: &nn::Path, layer: &Layer, copies: i64) -> Self {
         match layer {
             Layer::Convolution(spec) => Self::Unit(Unit::new(path, spec, copies)),
-            Layer::Residual(block) => Self::Residual {
-                body: block.body.iter().map(|layer| Self::new(path, layer, copies)).collect(),
-                shortcut: block.shortcut.as_ref().map(|spec| Unit::new(path, spec, copies)),
+            Layer::Block(Block { body, shortcut, join, activation, .. }) => Self::Block {
+                body: body.iter().map(|layer| Self::new(path, layer, copies)).collect(),
+                shortcut: shortcut.iter().map(|layer| Self::new(path, layer, copies)).collect(),
+                join: *join,
+                activation: *activation,
             },
+            Layer::Pool(pool) => Self::Pool(pool.clone()),
+            Layer::Shuffle(shuffle) => Self::Shuffle(shuffle.groups),
         }
     }
 
-    fn forward(&self, input: Flow, copies: i64, train: bool) -> Flow {
+    fn forward(&self, input: Flow, pass: Pass) -> Flow {
         match self {
-            Self::Unit(unit) => unit.forward(&input, copies, train),
-            Self::Residual { body, shortcut } => {
-                let mut flow = Flow { value: input.value.shallow_clone(), shared: input.shared };
-                for node in body {
-                    flow = node.forward(flow, copies, train);
-                }
-                let added = match shortcut {
-                    Some(unit) => unit.forward(&input, copies, train).value,
-                    None => input.unshared(copies),
+            Self::Unit(unit) => unit.forward(&input, pass),
+            Self::Block { body, shortcut, join, activation } => {
+                let main = forward(body, input.handle(), pass).unshared(pass.copies);
+                let beside = forward(shortcut, input, pass).unshared(pass.copies);
+                let value = match join {
+                    Join::Add => main + beside,
+                    Join::Concat => concat(&beside, &main, pass.copies),
                 };
-                Flow { value: (flow.value + added).relu_(), shared: false }
+                Flow { value: activate(value, *activation), shared: false }
+            }
+            Self::Pool(spec) => Flow { value: pool(spec, &input.value), ..input },
+            Self::Shuffle(groups) => {
+                let copies = if input.shared { 1 } else { pass.copies };
+                Flow { value: shuffle(&input.value, *groups, copies), ..input }
             }
         }
     }
 }
 
 impl Flow {
+    fn handle(&self) -> Self {
+        Self { value: self.value.shallow_clone(), shared: self.shared }
+    }
+
     fn unshared(&self, copies: i64) -> Tensor {
         if self.shared && copies > 1 {
             self.value.repeat([1, copies, 1, 1])
@@ -97,25 +132,21 @@ impl Flow {
 impl Unit {
     fn new(path: &nn::Path, spec: &Convolution, copies: i64) -> Self {
         let path = spec.name.split('.').fold(path.clone(), |path, part| path / part);
-        let rows = spec.output * copies;
         let fan_out = (spec.output / spec.groups * spec.kernel * spec.kernel) as f64;
         let normal = nn::Init::Randn { mean: 0., stdev: (2. / fan_out).sqrt() };
-        let kernel = [rows, spec.input / spec.groups, spec.kernel, spec.kernel];
+        let [output, input, height, width] = spec.kernel_shape();
         Self {
             spec: spec.clone(),
-            weight: path.var("weight", &kernel, normal),
-            scale: path.var("norm_weight", &[rows], nn::Init::Const(1.)),
-            shift: path.var("norm_bias", &[rows], nn::Init::Const(0.)),
-            running_mean: path.zeros_no_train("running_mean", &[rows]),
-            running_var: path.ones_no_train("running_var", &[rows]),
+            weight: path.var("weight", &[output * copies, input, height, width], normal),
+            norm: Normalisation::new(&path, spec, copies),
         }
     }
 
-    fn forward(&self, input: &Flow, copies: i64, train: bool) -> Flow {
+    fn forward(&self, input: &Flow, pass: Pass) -> Flow {
         // A shared input and a dense kernel need no groups: the copies are further output channels.
         let dense = input.shared && self.spec.groups == 1;
-        let value = if dense { input.value.shallow_clone() } else { input.unshared(copies) };
-        let groups = if dense { 1 } else { self.spec.groups * copies };
+        let value = if dense { input.value.shallow_clone() } else { input.unshared(pass.copies) };
+        let groups = if dense { 1 } else { self.spec.groups * pass.copies };
         let padding = self.spec.padding();
         let value = value.conv2d(
             &self.weight,
@@ -125,24 +156,34 @@ impl Unit {
             [1, 1],
             groups,
         );
-        let mut value = self.normalise(&value, train);
-        let value = match self.spec.activation {
-            Activation::None => value,
-            Activation::Relu => value.relu_(),
-        };
-        Flow { value, shared: false }
+        let value = self.norm.forward(&value, pass.copies, pass.mode);
+        Flow { value: activate(value, self.spec.activation), shared: false }
     }
+}
 
-    fn normalise(&self, value: &Tensor, train: bool) -> Tensor {
-        value.batch_norm(
-            Some(&self.scale),
-            Some(&self.shift),
-            Some(&self.running_mean),
-            Some(&self.running_var),
-            train,
-            MOMENTUM,
-            EPSILON,
-            true,
-        )
+fn activate(mut value: Tensor, activation: Activation) -> Tensor {
+    match activation {
+        Activation::None => value,
+        Activation::Relu => value.relu_(),
+        Activation::Relu6 => value.clamp(0., 6.),
     }
+}
+
+/// Channels of each copy: the first value's, then the second's.
+fn concat(first: &Tensor, second: &Tensor, copies: i64) -> Tensor {
+    let per_copy = |value: &Tensor| value.unflatten(1, [copies, -1]);
+    Tensor::cat(&[per_copy(first), per_copy(second)], 2).flatten(1, 2)
+}
+
+fn pool(spec: &Pool, value: &Tensor) -> Tensor {
+    let (kernel, stride, padding) = ([spec.kernel; 2], [spec.stride; 2], [spec.padding; 2]);
+    match spec.reduction {
+        Reduction::Max => value.max_pool2d(kernel, stride, padding, [1, 1], false),
+        Reduction::Average => value.avg_pool2d(kernel, stride, padding, false, true, None::<i64>),
+    }
+}
+
+/// Within each copy.
+fn shuffle(value: &Tensor, groups: i64, copies: i64) -> Tensor {
+    value.unflatten(1, [copies, groups, -1]).transpose(2, 3).flatten(1, 3)
 }

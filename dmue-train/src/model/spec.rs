@@ -1,19 +1,32 @@
 //! The architecture as data, read by the tch builder (`network.rs`) and by the ONNX writer
-//! (`export/network.rs`): a further backbone is a description here and no code there.
+//! (`export/network.rs`): a further backbone is a description in `backbones` and no code there.
 
+use super::backbones;
 use crate::config::Model;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// What follows a convolution and its batch normalisation.
+/// What follows a normalisation or a block's join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// Nothing: the values go on as they are.
     None,
     /// `max(x, 0)`
     Relu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
 }
 
-/// A convolution without bias, "same" padding `kernel / 2`, then batch normalisation and activation.
+/// What follows a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    /// Batch normalisation of every channel.
+    Batch,
+    /// Instance normalisation (affine) of the first half of the channels, batch normalisation of the
+    /// second: IBN-a, method.md section 1.
+    HalfInstance,
+}
+
+/// A convolution without bias, "same" padding `kernel / 2`, then normalisation and activation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Convolution {
     /// Variable path, checkpoint key and ONNX node name.
@@ -28,19 +41,67 @@ pub struct Convolution {
     pub stride: i64,
     /// Channel groups; 1 is a dense convolution.
     pub groups: i64,
+    /// Applied to the convolution's output.
+    pub norm: Norm,
     /// Applied after the normalisation.
     pub activation: Activation,
 }
 
-/// `relu(body(x) + shortcut(x))`; without a shortcut convolution the input itself is added.
+/// How a block's two paths meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// Their sum.
+    Add,
+    /// The shortcut's channels, then the body's.
+    Concat,
+}
+
+/// `activation(join(body(x), shortcut(x)))`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Residual {
-    /// Name of the sum's node in ONNX.
+pub struct Block {
+    /// Name of the join's node in ONNX.
     pub name: String,
     /// The layers of the main path.
     pub body: Vec<Layer>,
-    /// Matches channels and stride where the body changes them.
-    pub shortcut: Option<Convolution>,
+    /// The layers of the other path; none hands the input itself on.
+    pub shortcut: Vec<Layer>,
+    /// How the two meet.
+    pub join: Join,
+    /// Applied after the join.
+    pub activation: Activation,
+}
+
+/// Which value of a window a pooling keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// The largest; padding never wins.
+    Max,
+    /// The mean; padding counts as zeros.
+    Average,
+}
+
+/// Pooling over square windows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Name of its node in ONNX.
+    pub name: String,
+    /// What is kept of a window.
+    pub reduction: Reduction,
+    /// Side of the window.
+    pub kernel: i64,
+    /// Stride in both directions.
+    pub stride: i64,
+    /// Rows and columns added on each side, at most half a window.
+    pub padding: i64,
+}
+
+/// Channel shuffle: channel `i * (K / groups) + j` of K goes to `j * groups + i`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shuffle {
+    /// Name of its last node in ONNX.
+    pub name: String,
+    /// Divides the channels.
+    pub groups: i64,
 }
 
 /// One step of a backbone.
@@ -48,8 +109,21 @@ pub struct Residual {
 pub enum Layer {
     /// Convolution, normalisation, activation.
     Convolution(Convolution),
-    /// A residual block.
-    Residual(Residual),
+    /// Two paths from one value, joined.
+    Block(Block),
+    /// Pooling.
+    Pool(Pool),
+    /// Channel shuffle.
+    Shuffle(Shuffle),
+}
+
+/// Channels and side of a square value `[N, channels, size, size]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// K
+    pub channels: i64,
+    /// Height and width.
+    pub size: i64,
 }
 
 /// A backbone, split where method.md section 1 says: the branch is what is copied C + 1 times.
@@ -57,29 +131,25 @@ pub enum Layer {
 pub struct Backbone {
     /// The name that `--model` and the config take.
     pub name: String,
-    /// Input channels: 1 (gray) or 3 (RGB).
-    pub channels: i64,
-    /// Side of the square input in pixels.
-    pub size: i64,
+    /// Channels (1 gray, 3 RGB) and side in pixels of the square input.
+    pub input: Shape,
     /// Every stage but the last, shared.
     pub stem: Vec<Layer>,
-    /// The last stage.
+    /// The last stage, of MobileNetV2 the last two.
     pub branch: Vec<Layer>,
+    /// Whether a batch normalisation stands between feature and head.
+    pub neck: bool,
 }
 
 impl Backbone {
-    /// Looks a backbone up by its name.
+    /// Looks a backbone up by its name, with its published channel counts: `resnet18`,
+    /// `resnet50_ibn`, `mobilenet_v2`, `shufflenet_v1` (groups 3, 2.0x), the small `edge`, and
+    /// `tiny` for tests. `channels` is 1 or 3, `size` the input's side, 8 to 1024 pixels.
     ///
     /// # Errors
     /// An unknown name; the message lists the known ones.
     pub fn named(name: &str, channels: i64, size: i64) -> Result<Self> {
-        match name {
-            "edge" => Ok(residual(name, channels, size, &EDGE, 1)),
-            "tiny" => Ok(residual(name, channels, size, &TINY, 1)),
-            _ => Err(Error::Config(format!(
-                "model.backbone = \"{name}\" is not known; known are: edge, tiny"
-            ))),
-        }
+        backbones::build(name, Shape { channels, size }, 1.)
     }
 
     /// The backbone of a config.
@@ -87,37 +157,59 @@ impl Backbone {
     /// # Errors
     /// As [`Self::named`].
     pub fn of(model: &Model) -> Result<Self> {
-        Self::named(&model.backbone, model.channels, model.size)
+        let input = Shape { channels: model.channels, size: model.size };
+        backbones::build(&model.backbone, input, model.width)
     }
 
     /// D, the number of values in a feature.
     pub fn feature(&self) -> i64 {
-        self.branch.last().map_or(0, Layer::output)
+        let shared = output(&self.stem, self.input);
+        output(&self.branch, shared).channels
     }
 
-    /// Parameters of stem and one branch after folding the normalisation (weights and biases).
+    /// Weights and biases of stem and one branch as exported, batch normalisation folded.
     pub fn parameters(&self) -> i64 {
-        self.convolutions().map(|c| c.output * (c.input / c.groups * c.kernel * c.kernel + 1)).sum()
+        self.convolutions().map(Convolution::parameters).sum()
     }
 
-    /// Multiply-adds of stem and one branch for one image.
+    /// Multiply-adds of the convolutions of stem and one branch for one image.
     pub fn multiply_adds(&self) -> i64 {
-        let mut size = self.size;
-        self.stem.iter().chain(&self.branch).map(|layer| layer.multiply_adds(&mut size)).sum()
+        let shared = output(&self.stem, self.input);
+        multiply_adds(&self.stem, self.input) + multiply_adds(&self.branch, shared)
     }
 
-    /// Every convolution of stem and branch in order.
+    /// Every convolution of stem and branch in order, a shortcut's after its block's.
     pub fn convolutions(&self) -> impl Iterator<Item = &Convolution> {
         self.stem.iter().chain(&self.branch).flat_map(Layer::convolutions)
     }
 }
 
+/// The shape after `layers`.
+pub fn output(layers: &[Layer], input: Shape) -> Shape {
+    layers.iter().fold(input, |shape, layer| layer.output(shape))
+}
+
+fn multiply_adds(layers: &[Layer], input: Shape) -> i64 {
+    let mut shape = input;
+    let of_each = layers.iter().map(|layer| {
+        let before = shape;
+        shape = layer.output(before);
+        layer.multiply_adds(before)
+    });
+    of_each.sum()
+}
+
 impl Layer {
-    /// Output channels.
-    pub fn output(&self) -> i64 {
+    /// The shape that it makes of `input`.
+    pub fn output(&self, input: Shape) -> Shape {
         match self {
-            Self::Convolution(convolution) => convolution.output,
-            Self::Residual(block) => block.body.last().map_or(0, Self::output),
+            Self::Convolution(convolution) => convolution.output(input.size),
+            Self::Block(block) => block.output(input),
+            Self::Pool(pool) => {
+                let size = (input.size + 2 * pool.padding - pool.kernel) / pool.stride + 1;
+                Shape { size, ..input }
+            }
+            Self::Shuffle(_) => input,
         }
     }
 
@@ -125,116 +217,91 @@ impl Layer {
     pub fn convolutions(&self) -> Vec<&Convolution> {
         match self {
             Self::Convolution(convolution) => vec![convolution],
-            Self::Residual(block) => {
-                block.body.iter().flat_map(Self::convolutions).chain(&block.shortcut).collect()
+            Self::Block(block) => {
+                block.body.iter().chain(&block.shortcut).flat_map(Self::convolutions).collect()
             }
+            Self::Pool(_) | Self::Shuffle(_) => vec![],
         }
     }
 
-    fn multiply_adds(&self, size: &mut i64) -> i64 {
+    fn multiply_adds(&self, input: Shape) -> i64 {
         match self {
             Self::Convolution(convolution) => {
-                *size = convolution.output_size(*size);
-                convolution.multiply_adds(*size)
+                convolution.weights() * convolution.output(input.size).size.pow(2)
             }
-            Self::Residual(block) => {
-                let body: i64 = block.body.iter().map(|layer| layer.multiply_adds(size)).sum();
-                body + block.shortcut.as_ref().map_or(0, |c| c.multiply_adds(*size))
+            Self::Block(block) => {
+                multiply_adds(&block.body, input) + multiply_adds(&block.shortcut, input)
+            }
+            Self::Pool(_) | Self::Shuffle(_) => 0,
+        }
+    }
+}
+
+impl Block {
+    fn output(&self, input: Shape) -> Shape {
+        let body = output(&self.body, input);
+        match self.join {
+            Join::Add => body,
+            Join::Concat => {
+                let beside = output(&self.shortcut, input).channels;
+                Shape { channels: body.channels + beside, ..body }
             }
         }
     }
 }
 
 impl Convolution {
+    /// A dense one with batch normalisation and ReLU, from `input` to `output` channels.
+    pub fn new(name: String, [input, output]: [i64; 2], kernel: i64, stride: i64) -> Self {
+        let (norm, activation) = (Norm::Batch, Activation::Relu);
+        Self { name, input, output, kernel, stride, groups: 1, norm, activation }
+    }
+
+    /// In `groups` groups, which divide its input and output channels.
+    pub fn grouped(self, groups: i64) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// With another normalisation.
+    pub fn normed(self, norm: Norm) -> Self {
+        Self { norm, ..self }
+    }
+
+    /// With another activation.
+    pub fn activated(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// Shape of its kernel `[output, input / groups, kernel, kernel]`.
+    pub fn kernel_shape(&self) -> [i64; 4] {
+        [self.output, self.input / self.groups, self.kernel, self.kernel]
+    }
+
+    /// Channels whose running statistics are kept: the batch normalised ones, the last.
+    pub fn batch_normalised(&self) -> i64 {
+        match self.norm {
+            Norm::Batch => self.output,
+            Norm::HalfInstance => self.output - self.output / 2,
+        }
+    }
+
     /// Rows and columns added on each side.
     pub fn padding(&self) -> i64 {
         self.kernel / 2
     }
 
-    /// Side of the output for a square input of side `size`.
-    pub fn output_size(&self, size: i64) -> i64 {
-        (size + 2 * self.padding() - self.kernel) / self.stride + 1
+    /// Weights without normalisation.
+    pub fn weights(&self) -> i64 {
+        self.kernel_shape().iter().product()
     }
 
-    fn multiply_adds(&self, output_size: i64) -> i64 {
-        self.output * self.input / self.groups * self.kernel.pow(2) * output_size.pow(2)
-    }
-}
-
-/// (channels, stride) of each basic residual block; the stem convolution has the first's channels.
-const EDGE: [(i64, i64); 6] = [(32, 1), (64, 2), (64, 1), (96, 2), (96, 1), (128, 2)];
-/// For tests: everything that `edge` has, small enough for a debug build.
-const TINY: [(i64, i64); 3] = [(4, 1), (8, 2), (12, 2)];
-
-/// A 3x3 stem of stride 2, then basic residual blocks, the last `branch` of which form the branch.
-fn residual(
-    name: &str,
-    channels: i64,
-    size: i64,
-    blocks: &[(i64, i64)],
-    branch: usize,
-) -> Backbone {
-    let first = blocks[0].0;
-    let mut stem = vec![Layer::Convolution(convolution("stem.conv", channels, first, 3, 2, true))];
-    let mut input = first;
-    let split = blocks.len() - branch;
-    for (index, &(output, stride)) in blocks[..split].iter().enumerate() {
-        stem.push(basic_block(&format!("stem.block{index}"), input, output, stride));
-        input = output;
-    }
-    let mut last = vec![];
-    for (index, &(output, stride)) in blocks[split..].iter().enumerate() {
-        last.push(basic_block(&format!("branch.block{index}"), input, output, stride));
-        input = output;
-    }
-    Backbone { name: name.into(), channels, size, stem, branch: last }
-}
-
-fn basic_block(name: &str, input: i64, output: i64, stride: i64) -> Layer {
-    let named = |part: &str| format!("{name}.{part}");
-    let shortcut = (stride != 1 || input != output)
-        .then(|| convolution(&named("shortcut"), input, output, 1, stride, false));
-    Layer::Residual(Residual {
-        name: named("sum"),
-        body: vec![
-            Layer::Convolution(convolution(&named("conv1"), input, output, 3, stride, true)),
-            Layer::Convolution(convolution(&named("conv2"), output, output, 3, 1, false)),
-        ],
-        shortcut,
-    })
-}
-
-fn convolution(
-    name: &str,
-    input: i64,
-    output: i64,
-    kernel: i64,
-    stride: i64,
-    relu: bool,
-) -> Convolution {
-    let activation = if relu { Activation::Relu } else { Activation::None };
-    Convolution { name: name.into(), input, output, kernel, stride, groups: 1, activation }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edge_has_the_size_that_its_description_states() {
-        let edge = Backbone::named("edge", 1, 48).unwrap();
-        assert_eq!(edge.feature(), 128);
-        assert!((700_000..760_000).contains(&edge.parameters()), "{}", edge.parameters());
-        assert!(
-            (42_000_000..45_000_000).contains(&edge.multiply_adds()),
-            "{}",
-            edge.multiply_adds()
-        );
+    fn output(&self, size: i64) -> Shape {
+        let size = (size + 2 * self.padding() - self.kernel) / self.stride + 1;
+        Shape { channels: self.output, size }
     }
 
-    #[test]
-    fn an_unknown_name_lists_the_known_ones() {
-        let error = Backbone::named("resnet", 1, 48).unwrap_err().to_string();
-        assert!(error.contains("\"resnet\"") && error.contains("edge"), "{error}");
+    fn parameters(&self) -> i64 {
+        let instance_normalised = self.output - self.batch_normalised();
+        self.weights() + self.output + 2 * instance_normalised
     }
 }

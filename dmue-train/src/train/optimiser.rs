@@ -1,4 +1,4 @@
-//! AdamW and Nesterov SGD over named tensors, because tch cannot save its own optimisers' state.
+//! Adam, AdamW and Nesterov SGD over named tensors, because tch cannot save its own optimisers' state.
 
 use std::collections::BTreeMap;
 
@@ -50,11 +50,20 @@ impl Group {
         }
     }
 
-    fn rate(self, settings: &Settings) -> f64 {
-        match self {
+    fn rate(self, settings: &Settings, progress: f64, epochs: f64) -> f64 {
+        let peak = match self {
             Self::Body => settings.body_rate,
             Self::Head => settings.head_rate,
             Self::Uncertainty => settings.uncertainty_rate,
+        };
+        let warmup = settings.warmup;
+        if progress < warmup {
+            return peak * (progress / warmup).max(1e-3);
+        }
+        peak * match (&settings.steps, self) {
+            (None, _) => cosine((progress - warmup) / (epochs - warmup).max(1e-9)),
+            (Some(steps), Self::Body) => stepped(&steps.body, progress),
+            (Some(steps), _) => stepped(&steps.head, progress),
         }
     }
 }
@@ -74,10 +83,10 @@ impl Optimiser {
         self.parameters.iter_mut().for_each(|parameter| parameter.value.zero_grad());
         loss.backward();
         self.steps += 1;
-        let factor = schedule(progress, epochs, self.settings.warmup);
         tch::no_grad(|| {
             for parameter in &mut self.parameters {
-                parameter.step(&self.settings, factor, self.steps);
+                let rate = parameter.group.rate(&self.settings, progress, epochs);
+                parameter.step(&self.settings, rate, self.steps);
             }
         });
     }
@@ -128,21 +137,23 @@ impl Parameter {
         }
     }
 
-    fn step(&mut self, settings: &Settings, factor: f64, steps: i64) {
+    fn step(&mut self, settings: &Settings, rate: f64, steps: i64) {
         let gradient = self.value.grad();
         if !gradient.defined() {
             return;
         }
-        let rate = factor * self.group.rate(settings);
         let decay = if self.decays { settings.weight_decay } else { 0. };
         match settings.rule {
-            Rule::Adamw => self.adamw(&gradient, rate, decay, steps),
+            Rule::Adamw => {
+                let _ = self.value.g_mul_scalar_(1. - rate * decay);
+                self.adam(&gradient, rate, steps);
+            }
+            Rule::Adam => self.adam(&(gradient + &self.value * decay), rate, steps),
             Rule::Sgd => self.sgd(&gradient, rate, decay),
         }
     }
 
-    fn adamw(&mut self, gradient: &Tensor, rate: f64, decay: f64, steps: i64) {
-        let _ = self.value.g_mul_scalar_(1. - rate * decay);
+    fn adam(&mut self, gradient: &Tensor, rate: f64, steps: i64) {
         self.first = &self.first * BETA1 + gradient * (1. - BETA1);
         self.second = &self.second * BETA2 + gradient.square() * (1. - BETA2);
         let corrected = &self.second / (1. - BETA2.powf(steps as f64));
@@ -157,11 +168,75 @@ impl Parameter {
     }
 }
 
-/// Linear warm-up to 1, then half a cosine to 0.
-fn schedule(progress: f64, epochs: f64, warmup: f64) -> f64 {
-    if progress < warmup {
-        return (progress / warmup).max(1e-3);
-    }
-    let share = (progress - warmup) / (epochs - warmup).max(1e-9);
+/// Half a cosine from 1 at share 0 to 0 at 1.
+fn cosine(share: f64) -> f64 {
     0.5 * (1. + (std::f64::consts::PI * share.min(1.)).cos())
+}
+
+/// The factor of the last step that `progress` has reached, 1 before the first.
+fn stepped(steps: &[(f64, f64)], progress: f64) -> f64 {
+    let reached = steps.iter().rev().find(|(epoch, _)| progress >= *epoch);
+    reached.map_or(1., |(_, factor)| *factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use tch::Device;
+
+    fn settings(rule: Rule) -> Settings {
+        let mut settings = Config::named("resnet18").unwrap().optimiser;
+        settings.rule = rule;
+        settings
+    }
+
+    #[test]
+    fn the_papers_rates_by_epoch() {
+        let settings = settings(Rule::Adam);
+        let expected = [
+            (0., 1e-4, 1e-3),
+            (3.99, 1e-4, 1e-3),
+            (4., 1e-4, 5e-4),
+            (6., 5e-5, 5e-4),
+            (8., 5e-5, 1e-4),
+            (12.5, 1e-5, 1e-4),
+            (14., 1e-5, 1e-5),
+            (35.9, 1e-5, 1e-5),
+        ];
+        for (epoch, body, head) in expected {
+            for (group, rate) in [(Group::Body, body), (Group::Head, head)] {
+                let found = group.rate(&settings, epoch, 36.);
+                assert!((found / rate - 1.).abs() < 1e-9, "{group:?} in {epoch}: {found}");
+            }
+        }
+    }
+
+    /// Both moments by hand; the decay enters Adam's gradient and AdamW's value.
+    #[test]
+    fn two_steps_of_adam_and_adamw_by_hand() {
+        for rule in [Rule::Adam, Rule::Adamw] {
+            let mut settings = settings(rule);
+            settings.weight_decay = 0.1;
+            let store = nn::VarStore::new(Device::Cpu);
+            let path = store.root() / "stem";
+            let value = path.var("weight", &[1], nn::Init::Const(2.));
+            let mut optimiser = Optimiser::new(&store, &settings);
+            let (mut x, mut first, mut second) = (2f64, 0., 0.);
+            for step in 1..=2 {
+                optimiser.step(&(&value * &value), 0., 36.);
+                let decayed = if rule == Rule::Adam { 0.1 * x } else { 0. };
+                let gradient = 2. * x + decayed;
+                first = 0.9 * first + 0.1 * gradient;
+                second = 0.999 * second + 0.001 * gradient * gradient;
+                let (bias1, bias2) = (1. - 0.9f64.powi(step), 1. - 0.999f64.powi(step));
+                if rule == Rule::Adamw {
+                    x *= 1. - 1e-4 * 0.1;
+                }
+                x -= 1e-4 * (first / bias1) / ((second / bias2).sqrt() + 1e-8);
+                let found = value.double_value(&[0]);
+                assert!((found - x).abs() < 1e-6, "{rule:?}, step {step}: {found}, not {x}");
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use tch::{Device, nn};
 
 use super::checkpoint::{self, Position};
-use super::epoch::{Done, Means, Stop, Trainer};
+use super::epoch::{Done, Means, Stop, Trainer, normalise};
 use super::folder::RunFolder;
 use super::log::Log;
 use super::optimiser::Optimiser;
@@ -20,7 +20,11 @@ use crate::data::sample::CropSpec;
 use crate::data::sampler::Sampler;
 use crate::error::{Error, Result};
 use crate::model::dmue::Dmue;
+use crate::model::pretrained;
 use crate::model::spec::Backbone;
+
+/// Training images by which weights without statistics get them.
+const CALIBRATED: usize = 128;
 
 /// A run's data, split and without duplicates.
 #[derive(Debug)]
@@ -103,7 +107,10 @@ pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -
         true => {
             checkpoint::load(&checkpoint::newest(&checkpoints)?, &mut store, Some(&mut optimiser))?
         }
-        false => Position::default(),
+        false => {
+            start(&config, data, &store, &model, device)?;
+            Position::default()
+        }
     };
     let classes = &data.train.classes;
     let sampler =
@@ -111,6 +118,29 @@ pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -
     let log = Log::open(&folder.log())?;
     let trainer = Trainer { config: &config, data: &data.train, sampler, model, optimiser, device };
     Run { trainer, store, valid: &data.valid, checkpoints, log, stop }.train(from)
+}
+
+/// Takes the weights that the settings ask for, and says which.
+fn start(
+    config: &Config,
+    data: &RunData,
+    store: &nn::VarStore,
+    model: &Dmue,
+    device: Device,
+) -> Result<()> {
+    let Some(file) = &config.model.init else {
+        return Ok(());
+    };
+    let backbone = Backbone::of(&config.model)?;
+    let report = pretrained::initialise(file, &backbone, &data.train.classes, store)?;
+    eprintln!("{report}");
+    if report.folded {
+        let count = data.train.len().min(CALIBRATED);
+        let spread: Vec<usize> = (0..count).map(|index| index * data.train.len() / count).collect();
+        let (images, _) = data.train.batch(&spread, device);
+        model.calibrate(&normalise(&images), report.head);
+    }
+    Ok(())
 }
 
 struct Run<'a> {

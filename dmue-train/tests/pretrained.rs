@@ -1,0 +1,478 @@
+//! Starts from weights of other people's layouts, of our checkpoints and of a shipped model.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use common::{Draws, difference, faces};
+use dmue_edge::model::Model;
+use dmue_train::config::Config;
+use dmue_train::model::dmue::Dmue;
+use dmue_train::model::pretrained::{Report, initialise};
+use dmue_train::model::spec::Backbone;
+use dmue_train::train::checkpoint::{self, Position};
+use dmue_train::train::optimiser::Optimiser;
+use dmue_train::train::run::network;
+use tch::{Device, Kind, Tensor, nn};
+
+type Tensors = BTreeMap<String, Tensor>;
+
+/// Weights with the names and shapes of torchvision's state dicts, drawn at random.
+struct Layout {
+    tensors: Tensors,
+    width: f64,
+}
+
+impl Layout {
+    fn new(width: f64) -> Self {
+        tch::manual_seed(7);
+        Self { tensors: Tensors::new(), width }
+    }
+
+    fn channels(&self, channels: i64) -> i64 {
+        (channels as f64 * self.width) as i64
+    }
+
+    fn set(&mut self, name: String, tensor: Tensor) {
+        assert!(self.tensors.insert(name.clone(), tensor).is_none(), "{name} twice");
+    }
+
+    fn draw(size: &[i64]) -> Tensor {
+        Tensor::randn(size, (Kind::Float, Device::Cpu))
+    }
+
+    fn convolution(&mut self, name: &str, [output, input]: [i64; 2], kernel: i64) {
+        let deviation = (2. / (input * kernel * kernel) as f64).sqrt();
+        self.set(
+            format!("{name}.weight"),
+            Self::draw(&[output, input, kernel, kernel]) * deviation,
+        );
+    }
+
+    fn norm(&mut self, name: &str, channels: i64) {
+        self.set(format!("{name}.weight"), Self::draw(&[channels]) * 0.2 + 1.);
+        self.set(format!("{name}.bias"), Self::draw(&[channels]) * 0.2);
+        self.set(format!("{name}.running_mean"), Self::draw(&[channels]) * 0.2);
+        self.set(format!("{name}.running_var"), Self::draw(&[channels]).square() + 0.5);
+        self.set(format!("{name}.num_batches_tracked"), Tensor::from(7i64));
+    }
+
+    fn linear(&mut self, name: &str, inputs: i64) {
+        self.set(format!("{name}.weight"), Self::draw(&[1000, inputs]));
+        self.set(format!("{name}.bias"), Self::draw(&[1000]));
+    }
+
+    /// `bottleneck` as in ResNet-50; `ibn` as in IBN-Net's.
+    fn resnet(width: f64, blocks: [usize; 4], bottleneck: bool, ibn: bool) -> Tensors {
+        let mut layout = Self::new(width);
+        let mut input = layout.channels(64);
+        layout.convolution("conv1", [input, 3], 7);
+        layout.norm("bn1", input);
+        for (stage, count) in blocks.into_iter().enumerate() {
+            let inner = layout.channels(64 << stage);
+            let output = if bottleneck { 4 * inner } else { inner };
+            for block in 0..count {
+                let name = format!("layer{}.{block}", stage + 1);
+                let half = ibn && stage < 3;
+                layout.resnet_block(&name, [input, inner, output], bottleneck, half);
+                if block == 0 && (stage > 0 || input != output) {
+                    layout.convolution(&format!("{name}.downsample.0"), [output, input], 1);
+                    layout.norm(&format!("{name}.downsample.1"), output);
+                }
+                input = output;
+            }
+        }
+        layout.linear("fc", input);
+        layout.tensors
+    }
+
+    fn resnet_block(&mut self, name: &str, channels: [i64; 3], bottleneck: bool, half: bool) {
+        let [input, inner, output] = channels;
+        let kernels: &[(i64, [i64; 2])] = match bottleneck {
+            true => &[(1, [inner, input]), (3, [inner, inner]), (1, [output, inner])],
+            false => &[(3, [inner, input]), (3, [output, inner])],
+        };
+        for (index, &(kernel, channels)) in kernels.iter().enumerate() {
+            self.convolution(&format!("{name}.conv{}", index + 1), channels, kernel);
+            let norm = format!("{name}.bn{}", index + 1);
+            if half && index == 0 {
+                self.norm(&format!("{norm}.BN"), inner / 2);
+                self.set(format!("{norm}.IN.weight"), Self::draw(&[inner / 2]) + 1.);
+                self.set(format!("{norm}.IN.bias"), Self::draw(&[inner / 2]));
+            } else {
+                self.norm(&norm, channels[0]);
+            }
+        }
+    }
+
+    fn mobilenet_v2() -> Tensors {
+        let mut layout = Self::new(1.);
+        layout.pair("features.0", ["0", "1"], [32, 3], 3);
+        let mut input = 32;
+        let outputs = [16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320];
+        for (index, output) in outputs.into_iter().enumerate() {
+            let name = format!("features.{}.conv", index + 1);
+            let inner = if index == 0 { input } else { 6 * input };
+            let mut next = 0;
+            if index > 0 {
+                layout.pair(&name, ["0.0", "0.1"], [inner, input], 1);
+                next = 1;
+            }
+            let depthwise = [format!("{next}.0"), format!("{next}.1")];
+            layout.pair(&name, depthwise.each_ref().map(String::as_str), [inner, 1], 3);
+            let project = [format!("{}", next + 1), format!("{}", next + 2)];
+            layout.pair(&name, project.each_ref().map(String::as_str), [output, inner], 1);
+            input = output;
+        }
+        layout.pair("features.18", ["0", "1"], [1280, 320], 1);
+        layout.linear("classifier.1", 1280);
+        layout.tensors
+    }
+
+    fn pair(&mut self, name: &str, parts: [&str; 2], channels: [i64; 2], kernel: i64) {
+        self.convolution(&format!("{name}.{}", parts[0]), channels, kernel);
+        self.norm(&format!("{name}.{}", parts[1]), channels[0]);
+    }
+}
+
+fn is_trained(name: &str) -> bool {
+    !name.contains("running") && !name.ends_with("num_batches_tracked")
+}
+
+fn count(tensors: &Tensors) -> usize {
+    tensors.iter().filter(|(name, _)| is_trained(name)).map(|(_, tensor)| tensor.numel()).sum()
+}
+
+fn write(tensors: &Tensors, file: &Path) {
+    let pairs: Vec<_> = tensors.iter().collect();
+    Tensor::write_safetensors(&pairs, file).unwrap();
+}
+
+struct Network {
+    store: nn::VarStore,
+    model: Dmue,
+    backbone: Backbone,
+    classes: Vec<String>,
+}
+
+impl Network {
+    fn new(name: &str, channels: i64, size: i64, width: f64, classes: &[&str]) -> Self {
+        tch::set_num_threads(1);
+        let mut config = Config::named(name).unwrap();
+        config.model.channels = channels;
+        config.model.size = size;
+        config.model.width = width;
+        let (store, model) = network(&config, classes.len(), Device::Cpu).unwrap();
+        let backbone = Backbone::of(&config.model).unwrap();
+        let classes = classes.iter().map(ToString::to_string).collect();
+        Self { store, model, backbone, classes }
+    }
+
+    fn start(&self, file: &Path) -> dmue_train::Result<Report> {
+        initialise(file, &self.backbone, &self.classes, &self.store)
+    }
+
+    fn variable(&self, name: &str) -> Tensor {
+        self.store.variables()[name].detach()
+    }
+}
+
+/// Refusals must leave no doubt about what they name.
+fn refusal(network: &Network, file: &Path) -> String {
+    let error = network.start(file).unwrap_err().to_string();
+    assert!(error.contains(&file.display().to_string()), "{error}");
+    error
+}
+
+const TWO: [&str; 2] = ["calm", "moved"];
+
+/// ResNet-18 by torchvision's names, with the stem of method.md section 1: no activation and a 2x2
+/// pooling; up to the pooled feature.
+fn reference(tensors: &Tensors, images: &Tensor) -> Tensor {
+    let convolution = |value: &Tensor, name: &str, stride: i64, padding: i64| {
+        let weight = &tensors[&format!("{name}.weight")];
+        value.conv2d(weight, None::<&Tensor>, [stride; 2], [padding; 2], [1, 1], 1)
+    };
+    let norm = |value: &Tensor, name: &str| {
+        let [weight, bias, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
+            .map(|part| tensors[&format!("{name}.{part}")].view([1, -1, 1, 1]));
+        (value - mean) / (variance + 1e-5).sqrt() * weight + bias
+    };
+    let stem = norm(&convolution(images, "conv1", 2, 3), "bn1");
+    let mut value = stem.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
+    for stage in 1..=4 {
+        for block in 0..2 {
+            let name = format!("layer{stage}.{block}");
+            let stride = if stage > 1 && block == 0 { 2 } else { 1 };
+            let first = convolution(&value, &format!("{name}.conv1"), stride, 1);
+            let first = norm(&first, &format!("{name}.bn1")).relu();
+            let second = convolution(&first, &format!("{name}.conv2"), 1, 1);
+            let second = norm(&second, &format!("{name}.bn2"));
+            if tensors.contains_key(&format!("{name}.downsample.0.weight")) {
+                value = convolution(&value, &format!("{name}.downsample.0"), stride, 0);
+                value = norm(&value, &format!("{name}.downsample.1"));
+            }
+            value = (second + value).relu();
+        }
+    }
+    value.mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+}
+
+fn range(value: &Tensor) -> f64 {
+    (value.max() - value.min()).double_value(&[])
+}
+
+#[test]
+fn torchvisions_resnet18_computes_the_same_in_every_branch() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("resnet18.safetensors");
+    let tensors = Layout::resnet(1., [2, 2, 2, 2], false, false);
+    assert_eq!(count(&tensors), 11_689_512); // as torchvision states
+    write(&tensors, &file);
+    let network = Network::new("resnet18", 3, 128, 1., &TWO);
+    let report = network.start(&file).unwrap();
+    assert_eq!(report.matched.len(), 20, "{report}");
+    assert_eq!(report.unused, ["fc.bias", "fc.weight"]);
+    assert!(report.left_out.iter().all(|(name, _)| !name.starts_with("stem")), "{report}");
+    assert!(report.to_string().contains("heads.target: no `heads.target` in the file"), "{report}");
+
+    let images = Tensor::randn([2, 3, 128, 128], (Kind::Float, Device::Cpu));
+    let expected = reference(&tensors, &images);
+    let found = network.model.forward_target(&images).feature;
+    assert!(difference(&found, &expected) < 1e-4 * range(&expected));
+    let branches = network.variable("branch.layer4.1.conv2.weight");
+    let target = branches.narrow(0, 1024, 512);
+    assert!(target.equal(&branches.narrow(0, 0, 512)));
+    assert!(target.equal(&tensors["layer4.1.conv2.weight"]));
+}
+
+#[test]
+fn weights_of_a_colour_network_see_gray_as_they_saw_gray_in_colour() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("resnet18.safetensors");
+    write(&Layout::resnet(0.125, [2, 2, 2, 2], false, false), &file);
+    let [gray, colour] =
+        [1, 3].map(|channels| Network::new("resnet18", channels, 104, 0.125, &TWO));
+    let report = gray.start(&file).unwrap();
+    assert_eq!(report.matched[0], ("stem.conv".into(), Some("colours summed up")));
+    colour.start(&file).unwrap();
+    let image = Tensor::randn([2, 1, 104, 104], (Kind::Float, Device::Cpu));
+    let expected = colour.model.forward_target(&image.repeat([1, 3, 1, 1])).feature;
+    let found = gray.model.forward_target(&image).feature;
+    assert!(difference(&found, &expected) < 1e-4 * range(&expected));
+}
+
+#[test]
+fn what_does_not_fit_is_left_out_whole_and_said() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("resnet18.safetensors");
+    let mut tensors = Layout::resnet(0.125, [2, 2, 2, 2], false, false);
+    tensors.remove("layer1.0.bn2.running_var");
+    write(&tensors, &file);
+    let network = Network::new("resnet18", 1, 48, 0.125, &TWO);
+    let before = network.variable("stem.conv.weight").copy();
+    let report = network.start(&file).unwrap().to_string();
+    let stem = "stem.conv: its weight is [8, 1, 7, 7] in the file, needed is [8, 1, 3, 3]";
+    let norm = "stem.layer1.0.conv2: no `layer1.0.bn2.running_var` in the file";
+    assert!(report.contains(stem) && report.contains(norm), "{report}");
+    assert!(network.variable("stem.conv.weight").equal(&before));
+    let mean = network.variable("stem.conv.running_mean");
+    assert_eq!(mean.abs().max().double_value(&[]), 0., "a norm without its convolution");
+}
+
+#[test]
+fn names_of_torchvisions_other_networks_and_of_ibn_net_match() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("weights.safetensors");
+    let head = |prefix: &str| [format!("{prefix}.bias"), format!("{prefix}.weight")];
+    let mobilenet = Layout::mobilenet_v2();
+    assert_eq!(count(&mobilenet), 3_504_872); // as torchvision states
+    let cases = [
+        ("mobilenet_v2", 1., mobilenet, 52, "classifier.1", 0),
+        ("resnet50_ibn", 0.125, Layout::resnet(0.125, [3, 4, 6, 3], true, false), 53, "fc", 13),
+        ("resnet50_ibn", 0.125, Layout::resnet(0.125, [3, 4, 6, 3], true, true), 53, "fc", 0),
+    ];
+    for (name, width, tensors, convolutions, rest, adapted) in cases {
+        write(&tensors, &file);
+        let network = Network::new(name, 3, 112, width, &TWO);
+        let report = network.start(&file).unwrap();
+        assert_eq!(report.matched.len(), convolutions, "{report}");
+        assert_eq!(report.unused, head(rest), "{name}");
+        let notes = report.matched.iter().filter(|(_, note)| note.is_some()).count();
+        assert_eq!(notes, adapted, "{report}");
+    }
+}
+
+/// Made faces, normalised.
+fn images(count: usize, size: usize) -> Tensor {
+    let mut draws = Draws::new(3);
+    let pixels: Vec<f32> = (0..count)
+        .flat_map(|index| faces::pixels(index % 8, 8, size, &mut draws))
+        .map(|value| f32::from(value) / 127.5 - 1.)
+        .collect();
+    Tensor::from_slice(&pixels).view([count as i64, 1, size as i64, size as i64])
+}
+
+fn shipped() -> PathBuf {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../dmue-edge/models/edge.dmue.onnx").into()
+}
+
+/// Logits `[n, C]` and feature `[n, D]` of a file through the edge.
+fn edge_outputs(model: &Model, images: &Tensor) -> (Tensor, Tensor) {
+    let rows = (0..images.size()[0]).map(|row| {
+        let face: Vec<f32> = Vec::try_from(images.get(row).flatten(0, -1)).unwrap();
+        let inference = model.infer_tensor(&face).unwrap();
+        (Tensor::from_slice(&inference.logits), Tensor::from_slice(&inference.feature))
+    });
+    let (logits, features): (Vec<_>, Vec<_>) = rows.unzip();
+    (Tensor::stack(&logits, 0), Tensor::stack(&features, 0))
+}
+
+#[test]
+fn the_shipped_model_goes_on_as_the_file_ends() {
+    let model = Model::open(shipped()).unwrap();
+    let classes: Vec<&str> = model.manifest().classes.iter().map(String::as_str).collect();
+    let network = Network::new("edge", 1, 48, 1., &classes);
+    let report = network.start(&shipped()).unwrap();
+    assert!(report.folded && report.head, "{report}");
+    let images = images(64, 48);
+    let (logits, feature) = edge_outputs(&model, &images);
+    for calibrated in [false, true] {
+        if calibrated {
+            network.model.calibrate(&images, report.head);
+        }
+        let found = network.model.forward_target(&images);
+        assert!(difference(&found.feature, &feature) < 1e-4 * range(&feature), "{calibrated}");
+        // The file answers for natural class shares, a constant of each class.
+        let apart = &found.logits - &logits;
+        let constant = apart.mean_dim([0i64].as_slice(), true, Kind::Float).expand_as(&apart);
+        assert!(difference(&apart, &constant) < 1e-4 * range(&logits), "{calibrated}");
+    }
+    // Training normalises by the batch: without calibration it would begin somewhere else.
+    let training = network.model.forward_train(&images).features;
+    let target = training.select(1, network.model.classes());
+    assert!(difference(&target, &feature) < 1e-3 * range(&feature));
+    assert!(training.select(1, 0).equal(&target), "branches begin alike");
+}
+
+#[test]
+fn the_shipped_model_serves_other_classes_without_its_heads() {
+    let network = Network::new("edge", 1, 48, 1., &TWO);
+    let before = network.variable("heads.target").copy();
+    let report = network.start(&shipped()).unwrap();
+    assert!(!report.head && report.folded);
+    assert!(report.to_string().contains("heads.target: is for the classes neutral"), "{report}");
+    assert!(network.variable("heads.target").equal(&before));
+    let model = Model::open(shipped()).unwrap();
+    let images = images(4, 48);
+    let (_, feature) = edge_outputs(&model, &images);
+    let found = network.model.forward_target(&images).feature;
+    assert!(difference(&found, &feature) < 1e-4 * range(&feature));
+}
+
+/// Every variable drawn anew.
+fn randomise(store: &nn::VarStore) {
+    tch::no_grad(|| {
+        for (name, mut value) in store.variables() {
+            let drawn = value.rand_like() + if name.ends_with("running_var") { 0.5 } else { -0.5 };
+            value.copy_(&drawn);
+        }
+    });
+}
+
+#[test]
+fn a_checkpoint_hands_on_its_target_branch_and_heads_of_the_same_number_of_classes() {
+    let files = tempfile::tempdir().unwrap();
+    let trained = Network::new("tiny", 1, 24, 1., &["a", "b", "c"]);
+    randomise(&trained.store);
+    let settings = Config::named("tiny").unwrap().optimiser;
+    let optimiser = Optimiser::new(&trained.store, &settings);
+    checkpoint::save(files.path(), &trained.store, &optimiser, Position::default()).unwrap();
+    let file = checkpoint::newest(files.path()).unwrap();
+    let images = images(4, 24);
+    let expected = trained.model.forward_target(&images);
+
+    let same = Network::new("tiny", 1, 24, 1., &["a", "b", "c"]);
+    let report = same.start(&file).unwrap();
+    assert!(report.head && !report.folded, "{report}");
+    let found = same.model.forward_target(&images);
+    assert!(found.feature.equal(&expected.feature) && found.logits.equal(&expected.logits));
+    assert!(report.to_string().contains("heads.auxiliary: belongs to the auxiliary"), "{report}");
+
+    let other = Network::new("tiny", 1, 24, 1., &["a", "b", "c", "d", "e"]);
+    let report = other.start(&file).unwrap();
+    assert!(report.to_string().contains("heads.target: is for 3 classes"), "{report}");
+    assert!(report.to_string().contains("uncertainty.b2: is for 3 classes"), "{report}");
+    assert!(other.model.forward_target(&images).feature.equal(&expected.feature));
+    let branches = other.variable("branch.block0.conv1.weight");
+    let target = branches.narrow(0, 5 * 12, 12);
+    assert!((0..5).all(|copy| branches.narrow(0, copy * 12, 12).equal(&target)));
+}
+
+/// The start of a ResNet-18 of an eighth of the width, see `state_dict.py`.
+#[test]
+fn a_state_dict_as_pytorch_pickles_it() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/state_dict.pt");
+    let network = Network::new("resnet18", 3, 104, 0.125, &TWO);
+    let report = network.start(&file).unwrap();
+    assert_eq!(report.matched, [("stem.conv".into(), None)], "{report}");
+    let weight = network.variable("stem.conv.weight").flatten(0, -1);
+    let expected = Tensor::arange(8 * 3 * 7 * 7, (Kind::Float, Device::Cpu)) / 1024.;
+    assert!(weight.equal(&expected));
+    assert_eq!(network.variable("stem.conv.running_var").double_value(&[7]), 1.875);
+}
+
+#[test]
+fn what_libtorch_itself_saves_is_read() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("resnet18.ot");
+    let tensors = Layout::resnet(0.125, [2, 2, 2, 2], false, false);
+    // TorchScript has no dots in names; libtorch's own files write bars.
+    let pairs: Vec<_> =
+        tensors.iter().map(|(name, tensor)| (name.replace('.', "|"), tensor)).collect();
+    Tensor::save_multi(&pairs, &file).unwrap();
+    let network = Network::new("resnet18", 3, 104, 0.125, &TWO);
+    assert_eq!(network.start(&file).unwrap().matched.len(), 20);
+}
+
+#[test]
+fn files_that_cannot_serve_are_refused_by_name() {
+    let files = tempfile::tempdir().unwrap();
+    let path = |name: &str| files.path().join(name);
+    let network = Network::new("resnet18", 3, 104, 0.125, &TWO);
+
+    let error = refusal(&network, &path("absent.safetensors"));
+    assert!(error.contains("No such file"), "{error}");
+    for name in ["junk.pt", "junk.pth", "junk.safetensors", "junk.dmue.onnx", "junk.npz"] {
+        std::fs::write(path(name), b"no weights at all").unwrap();
+    }
+    for name in ["junk.pt", "junk.pth"] {
+        let error = refusal(&network, &path(name));
+        assert!(error.contains("state_dict") && error.contains("safetensors"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    assert!(refusal(&network, &path("junk.safetensors")).contains("no safetensors file"));
+    assert!(refusal(&network, &path("junk.npz")).contains("`.npz` is no known form"));
+    let error = network.start(&path("junk.dmue.onnx")).unwrap_err().to_string();
+    assert!(error.contains("ONNX"), "{error}");
+
+    let foreign = Tensors::from([("encoder.weight".to_owned(), Tensor::from_slice(&[1f32]))]);
+    write(&foreign, &path("foreign.safetensors"));
+    let error = refusal(&network, &path("foreign.safetensors"));
+    assert!(error.contains("nothing in it fits") && error.contains("encoder.weight"), "{error}");
+
+    let mut bad = Layout::resnet(0.125, [2, 2, 2, 2], false, false);
+    bad.insert("bn1.bias".into(), Tensor::from_slice(&[f32::NAN; 8]));
+    write(&bad, &path("bad.safetensors"));
+    let error = refusal(&network, &path("bad.safetensors"));
+    assert!(error.contains("`bn1.bias` holds NaN"), "{error}");
+}
+
+#[test]
+fn the_shipped_model_does_not_fit_another_backbone() {
+    let network = Network::new("resnet18", 1, 48, 1., &TWO);
+    let error = refusal(&network, &shipped());
+    assert!(error.contains("nothing in it fits") && error.contains("resnet18"), "{error}");
+}
