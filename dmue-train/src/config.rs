@@ -40,6 +40,9 @@ pub struct Data {
     pub natural_prior: bool,
     /// Share of the training images kept out of training, on which the score head is fitted.
     pub held_out: f64,
+    /// The classes to train, in this order; faces of others are left out. Empty: all of the data's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
 }
 
 /// Which network.
@@ -134,8 +137,17 @@ impl Config {
         match name {
             "edge" => Self::parse(include_str!("../configs/edge.toml"), "configs/edge.toml"),
             "tiny" => Self::parse(include_str!("../configs/tiny.toml"), "configs/tiny.toml"),
+            "ferplus" => {
+                Self::parse(include_str!("../configs/ferplus.toml"), "configs/ferplus.toml")
+            }
+            "raf_db" => Self::parse(include_str!("../configs/raf_db.toml"), "configs/raf_db.toml"),
+            "affectnet" => {
+                Self::parse(include_str!("../configs/affectnet.toml"), "configs/affectnet.toml")
+            }
+            "sfew" => Self::parse(include_str!("../configs/sfew.toml"), "configs/sfew.toml"),
             _ => Err(Error::Config(format!(
-                "--model {name} is not known; known are edge and tiny, or give --config FILE"
+                "--model {name} is not known; known are edge, ferplus, raf_db, affectnet, sfew and \
+                 tiny, or give --config FILE"
             ))),
         }
     }
@@ -239,7 +251,7 @@ mod tests {
 
     #[test]
     fn shipped_configs_are_valid_and_survive_a_round_trip() {
-        for name in ["edge", "tiny"] {
+        for name in ["edge", "tiny", "ferplus", "raf_db", "affectnet", "sfew"] {
             let config = Config::named(name).unwrap();
             let again = Config::parse(&config.to_toml().unwrap(), "again").unwrap();
             assert_eq!(config.to_toml().unwrap(), again.to_toml().unwrap());

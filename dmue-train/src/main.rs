@@ -22,6 +22,9 @@ enum Command {
     Export(commands::export::Arguments),
     /// Measure an exported file on labelled faces, through dmue-edge.
     Eval(commands::eval::Arguments),
+    /// Look into a data set, or cut faces out of photos.
+    #[command(subcommand)]
+    Data(commands::data::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         Command::Fit(arguments) => commands::fit::run(arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
+        Command::Data(arguments) => commands::data::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,8 @@
 //! One file per subcommand: arguments, calls into the library, what a person reads.
 
+pub mod data;
+pub mod data_crop;
+pub mod data_inspect;
 pub mod eval;
 pub mod export;
 pub mod fit;
