@@ -47,8 +47,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     bar.finish();
     let lost = list_lost(&jobs, &outcomes, out)?;
     let crops: Vec<&PathBuf> = outcomes.iter().flatten().flatten().collect();
-    sheet::write(&out.join("sheet.png"), &strips(out, &crops, spec)?)?;
     let shown = out.display();
+    if !crops.is_empty() {
+        sheet::write(&out.join("sheet.png"), &strips(out, &crops, spec)?)?;
+    }
     eprintln!(
         "{} photos: {} crops in {shown}, a look at them in {shown}/sheet.png",
         jobs.len(),
