@@ -114,12 +114,12 @@ fn weights_that_stop_being_numbers_in_the_last_step_are_not_saved() {
 fn a_class_without_enough_images_is_named() {
     for images in [0, 1] {
         let run = Run::new(1);
-        let folder = run.path("train/rising");
+        let folder = run.path("train/gray");
         let mut files: Vec<_> = fs::read_dir(&folder).unwrap().flatten().collect();
         files.sort_by_key(fs::DirEntry::file_name);
         files[images..].iter().for_each(|file| fs::remove_file(file.path()).unwrap());
         let text = refuse(&mut run.fit("run"));
-        assert!(text.contains("class \"rising\" has "), "{text}");
+        assert!(text.contains("class \"gray\" has "), "{text}");
         assert!(text.contains("at least 2 are needed") && text.contains("data.classes"), "{text}");
     }
 }
@@ -135,11 +135,11 @@ fn settings_that_do_not_fit_the_data_are_named_with_what_would() {
     );
 
     run.config.batch = 16;
-    run.config.data.classes = vec!["level".into(), "flat".into()];
+    run.config.data.classes = vec!["dark".into(), "black".into()];
     let text = refuse(&mut run.fit("run"));
-    assert!(text.contains("\"flat\" is no class of the data, which has [\"level\""), "{text}");
+    assert!(text.contains("\"black\" is no class of the data, which has [\"dark\""), "{text}");
 
-    run.config.data.classes = vec!["steep".into(), "level".into()];
+    run.config.data.classes = vec!["light".into(), "dark".into()];
     let text = succeed(&mut run.fit("run"));
     assert!(text.contains("24 of classes that data.classes does not name"), "{text}");
 }
@@ -149,7 +149,7 @@ fn a_label_outside_the_classes_is_named_with_its_row() {
     let run = Run::new(1);
     let root = run.path("raf");
     fs::create_dir_all(root.join("aligned")).unwrap();
-    fs::copy(run.path("valid/level/00.png"), root.join("aligned/train_00002.png")).unwrap();
+    fs::copy(run.path("valid/dark/00.png"), root.join("aligned/train_00002.png")).unwrap();
     fs::write(root.join("list_patition_label.txt"), "train_00002.jpg 5\ntrain_00001.jpg 9\n")
         .unwrap();
     let data = format!("{}#train", root.display());
