@@ -58,7 +58,7 @@ fn inspect_counts_classes_sizes_and_repeated_images() {
     let other = folder.path().join("valid");
     let mut command = program(&["data", "inspect", &train, "--against"]);
     assert!(succeed(command.arg(other)).contains("1 images (1 with another label) that stand in"));
-    let error = refuse(program(&["data", "inspect", set, "--sheet", "sheet.gif"]).current_dir(set));
+    let error = refuse(program(&["data", "inspect", set, "--sheet", "sheet.gif"]));
     assert!(error.contains("--sheet sheet.gif: must end in .png"), "{error}");
 }
 

@@ -7,10 +7,13 @@ use dmue_train::config::Config;
 use dmue_train::data::crop::{Cropper, Job, Outcome, jobs};
 use dmue_train::data::folder;
 use dmue_train::data::sample::CropSpec;
-use dmue_train::data::sheet::{self, Strip};
+use dmue_train::data::sheet::{self, COLUMNS, Strip};
 use dmue_train::train::folder::write_whole;
 use dmue_train::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// This many crops of a folder are shown on the sheet.
+const SHOWN: usize = 10 * COLUMNS;
 
 /// Arguments of `data crop`.
 #[derive(Debug, clap::Args)]
@@ -56,7 +59,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         jobs.len(),
         crops.len()
     );
-    eprintln!("{lost} photos gave none: {shown}/not_found.txt says why");
+    if lost > 0 {
+        eprintln!("{lost} photos gave none: {shown}/not_found.txt says why");
+    }
     Ok(())
 }
 
@@ -96,7 +101,7 @@ fn strips(out: &Path, crops: &[&PathBuf], spec: CropSpec) -> Result<Vec<Strip>> 
                 .map(|sample| sample.crop)
                 .map_err(|reason| Error::Data { file: path.clone(), reason })
         };
-        let faces = sheet::spread(&crops).into_iter().map(read).collect::<Result<_>>()?;
+        let faces = sheet::spread(&crops, SHOWN).into_iter().map(read).collect::<Result<_>>()?;
         let name = if folder_name.is_empty() { String::new() } else { folder_name + ": " };
         strips.push(Strip { title: format!("{name}{} faces", crops.len()), faces });
     }

@@ -28,13 +28,13 @@ pub struct Arguments {
 /// Reads, prints, draws.
 #[expect(clippy::print_stdout, reason = "the counts are the command's output")]
 pub fn run(arguments: &Arguments) -> Result<()> {
+    arguments.sheet.as_deref().map_or(Ok(()), check_name)?;
     let mut sources = vec![];
     for path in std::iter::once(&arguments.data).chain(&arguments.against) {
         sources.extend(open(path, arguments.skip_bad)?);
     }
     print!("{}", inspect(&sources));
     if let Some(path) = &arguments.sheet {
-        check_name(path)?;
         let strips: Vec<_> =
             sources.iter().flat_map(|(name, source)| sheet::strips(name, source)).collect();
         sheet::write(path, &strips)?;

@@ -18,7 +18,7 @@ use super::dataset::Source;
 use crate::error::{Error, Result};
 use crate::train::folder::write_whole;
 
-/// Faces of a strip.
+/// Faces in a row.
 pub const COLUMNS: usize = 16;
 /// Side of a face on the sheet, in pixels, and the gap around it.
 const SIDE: u32 = 64;
@@ -26,16 +26,16 @@ const GAP: u32 = 2;
 /// Height of a title.
 const TITLE: u32 = 18;
 
-/// A titled strip of faces.
+/// A title and the faces below it, in as many rows as they need.
 #[derive(Debug)]
 pub struct Strip {
     /// Stands above the faces.
     pub title: String,
-    /// Up to [`COLUMNS`]; further ones are not shown.
+    /// In rows of [`COLUMNS`].
     pub faces: Vec<FaceCrop>,
 }
 
-/// A strip per class of `source`, its faces spread evenly over the class.
+/// A strip per class of `source`, a row of faces spread evenly over the class.
 pub fn strips(name: &str, source: &Source) -> Vec<Strip> {
     let strip = |(label, class): (usize, &String)| {
         let faces: Vec<&FaceCrop> = source
@@ -45,14 +45,14 @@ pub fn strips(name: &str, source: &Source) -> Vec<Strip> {
             .map(|sample| &sample.crop)
             .collect();
         let title = format!("{name}: {class}, {} faces", faces.len());
-        Strip { title, faces: spread(&faces).into_iter().cloned().collect() }
+        Strip { title, faces: spread(&faces, COLUMNS).into_iter().cloned().collect() }
     };
     source.classes.iter().enumerate().map(strip).collect()
 }
 
-/// At most [`COLUMNS`] of `all`, evenly spread.
-pub fn spread<T: Copy>(all: &[T]) -> Vec<T> {
-    let count = all.len().min(COLUMNS);
+/// At most `most` of `all`, evenly spread.
+pub fn spread<T: Copy>(all: &[T], most: usize) -> Vec<T> {
+    let count = all.len().min(most);
     (0..count).map(|index| all[index * all.len() / count]).collect()
 }
 
@@ -69,17 +69,18 @@ pub fn write(path: &Path, strips: &[Strip]) -> Result<()> {
 
 /// The strips below each other on white.
 pub fn draw(strips: &[Strip]) -> RgbImage {
-    let (cell, height) = (SIDE + GAP, TITLE + SIDE + GAP);
-    let columns = COLUMNS as u32;
-    let mut sheet =
-        RgbImage::from_pixel(columns * cell + GAP, strips.len() as u32 * height, Rgb([255; 3]));
-    for (row, strip) in strips.iter().enumerate() {
-        let top = row as u32 * height;
+    let (cell, columns) = (SIDE + GAP, COLUMNS as u32);
+    let height = |strip: &Strip| TITLE + strip.faces.len().div_ceil(COLUMNS) as u32 * cell;
+    let total = strips.iter().map(height).sum();
+    let mut sheet = RgbImage::from_pixel(columns * cell + GAP, total, Rgb([255; 3]));
+    let mut top = 0;
+    for strip in strips {
         let Ok(()) = title(&mut sheet, &strip.title, top);
-        for (column, face) in strip.faces.iter().take(COLUMNS).enumerate() {
-            let left = GAP + column as u32 * cell;
-            overlay(&mut sheet, &thumbnail(face), i64::from(left), i64::from(top + TITLE));
+        for (index, face) in (0..).zip(&strip.faces) {
+            let (left, down) = (GAP + index % columns * cell, TITLE + index / columns * cell);
+            overlay(&mut sheet, &thumbnail(face), i64::from(left), i64::from(top + down));
         }
+        top += height(strip);
     }
     sheet
 }
@@ -139,18 +140,19 @@ mod tests {
         let face = |value| FaceCrop { size: 4, channels: 1, pixels: vec![value; 16] };
         let strip = |value, count| Strip { title: "happy".into(), faces: vec![face(value); count] };
         let sheet = draw(&[strip(10, 2), strip(200, 20)]);
-        assert_eq!(sheet.dimensions(), (16 * 66 + 2, 2 * 84));
+        assert_eq!(sheet.dimensions(), (16 * 66 + 2, 84 + 84 + 66));
         let at = |x, y| sheet.get_pixel(x, y).0[0];
         assert_eq!((at(30, 50), at(96, 50), at(162, 50)), (10, 10, 255), "two faces, then white");
         assert_eq!(at(1030, 134), 200, "sixteen faces fill the width");
+        assert_eq!((at(240, 200), at(300, 200)), (200, 255), "four more stand below");
         assert!((0..60).any(|x| at(x, 8) == 0), "a title above");
     }
 
     #[test]
     fn spreading_takes_all_of_few_and_some_of_many() {
-        assert_eq!(spread(&[1, 2, 3]), [1, 2, 3]);
-        assert_eq!(spread(&[0; 0]), [0; 0]);
-        let some = spread(&(0..160).collect::<Vec<_>>());
+        assert_eq!(spread(&[1, 2, 3], 3), [1, 2, 3]);
+        assert_eq!(spread(&[0; 0], 16), [0; 0]);
+        let some = spread(&(0..160).collect::<Vec<_>>(), 16);
         assert_eq!((some.len(), some[0], some[15]), (16, 0, 150));
     }
 }

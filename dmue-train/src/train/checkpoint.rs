@@ -175,3 +175,20 @@ fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     found.sort();
     Ok((found, cut_short))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_weight_that_is_no_number_is_seen() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let mut weight = store.root().zeros("weight", &[2, 3]);
+        assert!(is_finite(&store));
+        for value in [f64::NAN, f64::INFINITY] {
+            tch::no_grad(|| weight.get(1).get(2).fill_(value));
+            assert!(!is_finite(&store), "{value}");
+            tch::no_grad(|| weight.zero_());
+        }
+    }
+}

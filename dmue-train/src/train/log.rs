@@ -17,8 +17,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens for appending after `epochs` finished epochs; lines of later ones, which a run left that
-    /// was ended before it saved them, are dropped.
+    /// Opens for appending after `epochs` finished epochs; lines of later ones, and a line cut short,
+    /// which a run left that was ended before it saved them, are dropped.
     ///
     /// # Errors
     /// A file that cannot be read or written.
@@ -48,7 +48,27 @@ impl Log {
 }
 
 fn is_finished(line: &str, epochs: usize) -> bool {
-    let value: Option<Value> = serde_json::from_str(line).ok();
-    let epoch = value.and_then(|value| value.get("epoch")?.as_u64());
-    line.ends_with('\n') && epoch.is_some_and(|epoch| epoch <= epochs as u64)
+    let Ok(value) = serde_json::from_str::<Value>(line) else { return false };
+    let epoch = value.get("epoch").and_then(Value::as_u64);
+    line.ends_with('\n') && epoch.is_none_or(|epoch| epoch <= epochs as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn lines_that_were_not_saved_or_are_cut_short_are_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        fs::write(&path, "{\"epoch\":1}\n{\"note\":true}\n{\"epoch\":2}\n{\"epoch\":3}\n{\"ep")
+            .unwrap();
+        Log::open(&path, 2).unwrap().write(&json!({"epoch": 3, "again": true})).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let expected =
+            [r#"{"epoch":1}"#, r#"{"note":true}"#, r#"{"epoch":2}"#, r#"{"again":true,"epoch":3}"#];
+        assert_eq!(lines, expected);
+    }
 }
