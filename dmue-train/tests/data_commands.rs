@@ -58,7 +58,11 @@ fn inspect_counts_classes_sizes_and_repeated_images() {
     let other = folder.path().join("valid");
     let mut command = program(&["data", "inspect", &train, "--against"]);
     assert!(succeed(command.arg(other)).contains("1 images (1 with another label) that stand in"));
-    let error = refuse(program(&["data", "inspect", set, "--sheet", "sheet.gif"]));
+    fs::write(folder.path().join("valid/sad/6.png"), b"no picture").unwrap();
+    let valid = format!("{set}#valid");
+    let text = succeed(&mut program(&["data", "inspect", "--skip-bad", &valid]));
+    assert!(text.contains("1 bad rows left out (the first is row 1: "), "{text}");
+    let error = refuse(&mut program(&["data", "inspect", set, "--sheet", "sheet.gif"]));
     assert!(error.contains("--sheet sheet.gif: must end in .png"), "{error}");
 }
 
@@ -105,4 +109,18 @@ fn crop_cuts_faces_as_the_device_does_and_lists_what_it_did_not_find() {
     let text =
         succeed(program(&["data", "crop", "--out"]).arg(folder.path().join("two")).arg(&nowhere));
     assert!(text.contains("1 photos gave none"), "{text}");
+}
+
+#[test]
+fn eval_leaves_classes_that_the_model_does_not_know_out_when_asked_to() {
+    let folder = TempDir::new().unwrap();
+    for (seed, class) in ["happiness", "neutral", "bored"].into_iter().enumerate() {
+        picture(folder.path(), &format!("{class}/1.png"), seed as u64, 48);
+    }
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../dmue-edge/models/edge.dmue.onnx");
+    let data = folder.path().to_str().unwrap();
+    let error = refuse(&mut program(&["eval", "--model", model, "--data", data]));
+    assert!(error.contains("the data has the class \"bored\""), "{error}");
+    let arguments = ["eval", "--known-classes", "--model", model, "--data", data];
+    assert!(succeed(&mut program(&arguments)).contains("faces 2 (0 duplicates left out)"));
 }

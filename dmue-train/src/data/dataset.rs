@@ -44,7 +44,7 @@ impl Source {
 
     /// What a reader collected.
     pub fn collected(path: &Path, classes: Vec<String>, collector: Collector<'_>) -> Self {
-        let summary = format!(
+        let mut summary = format!(
             "{}: {} faces of {} classes, {} {} and {} bad rows left out",
             path.display(),
             collector.samples.len(),
@@ -53,6 +53,9 @@ impl Source {
             collector.rule,
             collector.bad
         );
+        if let Some(reason) = collector.first_bad {
+            summary += &format!(" (the first is {reason})");
+        }
         Self { classes, samples: collector.samples, summary }
     }
 

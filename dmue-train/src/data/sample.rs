@@ -57,6 +57,8 @@ pub struct Collector<'a> {
     pub samples: Vec<Sample>,
     /// Rows left out with `skip_bad`.
     pub bad: usize,
+    /// What was wrong with the first of them.
+    pub first_bad: Option<String>,
     /// Rows left out by rule.
     pub undecided: usize,
     /// What the rule says of these rows.
@@ -66,7 +68,15 @@ pub struct Collector<'a> {
 impl<'a> Collector<'a> {
     /// Nothing collected yet; `file` is named in errors.
     pub fn new(file: &'a Path, skip_bad: bool) -> Self {
-        Self { file, skip_bad, samples: vec![], bad: 0, undecided: 0, rule: "without a majority" }
+        Self {
+            file,
+            skip_bad,
+            samples: vec![],
+            bad: 0,
+            first_bad: None,
+            undecided: 0,
+            rule: "without a majority",
+        }
     }
 
     /// Takes a row: a sample, `None` for one that the labelling rule leaves out, or what is wrong.
@@ -81,7 +91,10 @@ impl<'a> Collector<'a> {
         match outcome {
             Ok(Some(sample)) => self.samples.push(sample),
             Ok(None) => self.undecided += 1,
-            Err(_) if self.skip_bad => self.bad += 1,
+            Err(reason) if self.skip_bad => {
+                self.bad += 1;
+                self.first_bad.get_or_insert_with(|| format!("row {row}: {reason}"));
+            }
             Err(reason) => return Err(Error::Row { file: self.file.into(), row, reason }),
         }
         Ok(())
