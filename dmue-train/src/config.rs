@@ -40,6 +40,9 @@ pub struct Data {
     pub natural_prior: bool,
     /// Share of the training images kept out of training, on which the score head is fitted.
     pub held_out: f64,
+    /// The classes to train, in this order; faces of others are left out. Empty: all of the data's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
 }
 
 /// Which network.
@@ -147,13 +150,17 @@ pub struct Augment {
 }
 
 /// The settings that ship, by the names that `--model` takes.
-const SHIPPED: [(&str, &str); 6] = [
+const SHIPPED: [(&str, &str); 10] = [
     ("edge", include_str!("../configs/edge.toml")),
     ("tiny", include_str!("../configs/tiny.toml")),
     ("resnet18", include_str!("../configs/resnet18.toml")),
     ("resnet50_ibn", include_str!("../configs/resnet50_ibn.toml")),
     ("mobilenet_v2", include_str!("../configs/mobilenet_v2.toml")),
     ("shufflenet_v1", include_str!("../configs/shufflenet_v1.toml")),
+    ("ferplus", include_str!("../configs/ferplus.toml")),
+    ("raf_db", include_str!("../configs/raf_db.toml")),
+    ("affectnet", include_str!("../configs/affectnet.toml")),
+    ("sfew", include_str!("../configs/sfew.toml")),
 ];
 
 fn published_width() -> f64 {

@@ -49,7 +49,8 @@ pub enum Error {
     /// The loss is no number any more.
     #[error(
         "the loss is {value} in epoch {epoch}, step {step}; the last checkpoint is untouched: \
-         lower optimiser.body_rate and optimiser.head_rate and go on with --resume"
+         lower optimiser.body_rate and optimiser.head_rate in the run's config.toml and go on \
+         with --resume"
     )]
     Diverged {
         /// The loss.

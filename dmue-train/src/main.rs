@@ -24,6 +24,9 @@ enum Command {
     Eval(commands::eval::Arguments),
     /// Give an exported file thresholds below which an answer is `Unsure`.
     Calibrate(commands::calibrate::Arguments),
+    /// Look into a data set, or cut faces out of photos.
+    #[command(subcommand)]
+    Data(commands::data::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Calibrate(arguments) => commands::calibrate::run(&arguments),
+        Command::Data(arguments) => commands::data::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

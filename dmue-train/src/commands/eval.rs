@@ -13,7 +13,7 @@ pub struct Arguments {
     /// The exported file.
     #[arg(long)]
     model: PathBuf,
-    /// Labelled faces: a .parquet pack, a .csv list or a folder of class folders.
+    /// Labelled faces, as `fit --data` takes them.
     #[arg(long)]
     data: PathBuf,
     /// One JSON object in place of text; shares in per cent.
@@ -22,13 +22,21 @@ pub struct Arguments {
     /// Leave bad rows out and say how many, instead of stopping at the first.
     #[arg(long)]
     skip_bad: bool,
+    /// Leave out faces of classes that the model does not know, instead of refusing them.
+    #[arg(long)]
+    known_classes: bool,
 }
 
 /// Measures and prints.
 #[expect(clippy::print_stdout, reason = "the figures are the command's output")]
 pub fn run(arguments: &Arguments) -> Result<()> {
     let model = Model::open(&arguments.model).map_err(dmue_edge::Error::from)?;
-    let source = Source::open(&arguments.data, crop_spec(&model), arguments.skip_bad)?;
+    let mut source = Source::open(&arguments.data, crop_spec(&model), arguments.skip_bad)?;
+    if arguments.known_classes {
+        let (known, found) = (&model.manifest().classes, source.classes.clone());
+        let shared: Vec<String> = found.into_iter().filter(|name| known.contains(name)).collect();
+        source = source.select(&shared)?;
+    }
     eprintln!("{}", source.summary);
     let evaluation = evaluate(&model, source)?;
     if arguments.json {

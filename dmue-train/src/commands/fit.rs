@@ -13,14 +13,15 @@ use dmue_train::{Error, Result, device};
 /// Arguments of `fit`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Training faces: a .parquet pack, a .csv list (path,label) or a folder of class folders.
+    /// Training faces: a .parquet pack, a .csv list (path,label), a folder of class folders, or a
+    /// published set's split such as RAFDB#train (dmue-train/DATA.md).
     #[arg(long, required_unless_present = "resume")]
     data: Option<PathBuf>,
     /// Validation faces, for reporting only; training images that stand among them are left out.
     #[arg(long, required_unless_present = "resume")]
     valid: Option<PathBuf>,
-    /// Shipped settings to train with: edge, resnet18, resnet50_ibn, mobilenet_v2, shufflenet_v1, or
-    /// tiny for a try.
+    /// Shipped settings to train with: edge, resnet18, resnet50_ibn, mobilenet_v2, shufflenet_v1 by
+    /// network; ferplus, raf_db, affectnet, sfew by data set; or tiny for a try.
     #[arg(long, default_value = "edge")]
     model: String,
     /// Settings of your own (TOML) in place of the shipped ones.

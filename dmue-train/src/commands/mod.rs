@@ -1,6 +1,9 @@
 //! One file per subcommand: arguments, calls into the library, what a person reads.
 
 pub mod calibrate;
+pub mod data;
+pub mod data_crop;
+pub mod data_inspect;
 pub mod eval;
 pub mod export;
 pub mod fit;

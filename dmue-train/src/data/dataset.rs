@@ -6,8 +6,8 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
+use super::layout;
 use super::sample::{Collector, CropSpec, Sample};
-use super::{folder, list, pack};
 use crate::error::{Error, Result};
 
 /// What a reader found, before it is checked.
@@ -33,48 +33,63 @@ pub struct Dataset {
 }
 
 impl Source {
-    /// Opens a `.parquet` pack, a `.csv` list or a folder of class folders.
+    /// Opens whatever [`layout`] knows: a pack, a list, class folders, or a published set, of which
+    /// `PATH#train`, `PATH#valid` and `PATH#test` name a split.
     ///
     /// # Errors
     /// Data that cannot be read, hold no labelled face or only one class.
     pub fn open(path: &Path, spec: CropSpec, skip_bad: bool) -> Result<Self> {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let source = match extension {
-            _ if path.is_dir() => folder::read(path, spec, skip_bad),
-            Some("parquet") => pack::read(path, spec, skip_bad),
-            Some("csv") => list::read(path, spec, skip_bad),
-            _ if !path.exists() => Err(Error::Data {
-                file: path.into(),
-                reason: "there is no such file or folder".into(),
-            }),
-            _ => Err(Error::Data {
-                file: path.into(),
-                reason: "must be a .parquet pack, a .csv list or a folder of class folders".into(),
-            }),
-        }?;
-        if source.samples.is_empty() {
-            let reason = format!("no labelled face ({})", source.summary);
-            return Err(Error::Data { file: path.into(), reason });
-        }
-        if source.classes.len() < 2 {
-            let reason =
-                format!("holds 1 class ({}), at least 2 are needed", source.classes.join(""));
-            return Err(Error::Data { file: path.into(), reason });
-        }
-        Ok(source)
+        layout::part(path)?.read(spec, skip_bad)
     }
 
     /// What a reader collected.
     pub fn collected(path: &Path, classes: Vec<String>, collector: Collector<'_>) -> Self {
-        let summary = format!(
-            "{}: {} faces of {} classes, {} without a majority and {} bad rows left out",
+        let mut summary = format!(
+            "{}: {} faces of {} classes, {} {} and {} bad rows left out",
             path.display(),
             collector.samples.len(),
             classes.len(),
             collector.undecided,
+            collector.rule,
             collector.bad
         );
+        if let Some(reason) = collector.first_bad {
+            summary += &format!(" (the first is {reason})");
+        }
         Self { classes, samples: collector.samples, summary }
+    }
+
+    /// Keeps the classes of these names, in this order, and says in the summary how many faces of
+    /// others were left out; keeps all where no name is given.
+    ///
+    /// # Errors
+    /// A name that the set does not have, or that is given twice.
+    pub fn select(mut self, names: &[String]) -> Result<Self> {
+        if names.is_empty() {
+            return Ok(self);
+        }
+        for (place, name) in names.iter().enumerate() {
+            let known = self.classes.contains(name);
+            if !known || names[..place].contains(name) {
+                let trouble = if known { "named twice" } else { "no class of the data" };
+                return Err(Error::Config(format!(
+                    "data.classes: \"{name}\" is {trouble}, which has {:?}",
+                    self.classes
+                )));
+            }
+        }
+        let place = |label: usize| names.iter().position(|name| *name == self.classes[label]);
+        let places: Vec<Option<usize>> = (0..self.classes.len()).map(place).collect();
+        let before = self.samples.len();
+        self.samples.retain_mut(|sample| {
+            let place = places[sample.label];
+            sample.label = place.unwrap_or(sample.label);
+            place.is_some()
+        });
+        let left_out = before - self.samples.len();
+        self.summary += &format!("; {left_out} of classes that data.classes does not name");
+        self.classes = names.to_vec();
+        Ok(self)
     }
 
     /// Leaves out images whose pixels stand earlier in this set; returns how many.

@@ -61,8 +61,9 @@ fn sample(
         return Err(format!("votes has {} counts, votes_order {}", votes.len(), classes + 2));
     }
     let Some(label) = majority(&votes, classes) else { return Ok(None) };
-    let crop = spec.decode(image.data()).map_err(|reason| format!("image of {name}: {reason}"))?;
-    Ok(Some(Sample { name: name.clone(), crop, label }))
+    let (crop, original) =
+        spec.decode(image.data()).map_err(|reason| format!("image of {name}: {reason}"))?;
+    Ok(Some(Sample { name: name.clone(), crop, label, original }))
 }
 
 fn votes(field: Option<&Field>) -> std::result::Result<Vec<u8>, String> {

@@ -18,6 +18,8 @@ pub struct Sample {
     pub crop: FaceCrop,
     /// Index into the data set's classes.
     pub label: usize,
+    /// Width and height in pixels of the image that it was cut from.
+    pub original: [u32; 2],
 }
 
 /// The network's input, as far as reading images is concerned.
@@ -36,11 +38,13 @@ impl CropSpec {
         Self { size: model.size as u32, colour }
     }
 
-    /// Decodes an image file's bytes and brings them to size with the edge's own function.
-    pub fn decode(&self, bytes: &[u8]) -> std::result::Result<FaceCrop, String> {
+    /// Decodes an image file's bytes and brings them to size with the edge's own function; also
+    /// returns the image's own width and height.
+    pub fn decode(&self, bytes: &[u8]) -> std::result::Result<(FaceCrop, [u32; 2]), String> {
         let photo = Photo::from_bytes(bytes).map_err(|error| error.to_string())?;
         let view = photo.view().map_err(|error| error.to_string())?;
-        Ok(FaceCrop::resized(&view, self.size, self.colour))
+        let crop = FaceCrop::resized(&view, self.size, self.colour);
+        Ok((crop, [view.width(), view.height()]))
     }
 }
 
@@ -53,14 +57,26 @@ pub struct Collector<'a> {
     pub samples: Vec<Sample>,
     /// Rows left out with `skip_bad`.
     pub bad: usize,
-    /// Rows without a majority, left out by rule.
+    /// What was wrong with the first of them.
+    pub first_bad: Option<String>,
+    /// Rows left out by rule.
     pub undecided: usize,
+    /// What the rule says of these rows.
+    pub rule: &'static str,
 }
 
 impl<'a> Collector<'a> {
     /// Nothing collected yet; `file` is named in errors.
     pub fn new(file: &'a Path, skip_bad: bool) -> Self {
-        Self { file, skip_bad, samples: vec![], bad: 0, undecided: 0 }
+        Self {
+            file,
+            skip_bad,
+            samples: vec![],
+            bad: 0,
+            first_bad: None,
+            undecided: 0,
+            rule: "without a majority",
+        }
     }
 
     /// Takes a row: a sample, `None` for one that the labelling rule leaves out, or what is wrong.
@@ -75,7 +91,10 @@ impl<'a> Collector<'a> {
         match outcome {
             Ok(Some(sample)) => self.samples.push(sample),
             Ok(None) => self.undecided += 1,
-            Err(_) if self.skip_bad => self.bad += 1,
+            Err(reason) if self.skip_bad => {
+                self.bad += 1;
+                self.first_bad.get_or_insert_with(|| format!("row {row}: {reason}"));
+            }
             Err(reason) => return Err(Error::Row { file: self.file.into(), row, reason }),
         }
         Ok(())

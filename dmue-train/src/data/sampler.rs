@@ -34,8 +34,8 @@ impl Sampler {
         labels.iter().enumerate().for_each(|(index, &label)| members[label].push(index));
         if let Some(short) = members.iter().position(|images| images.len() < RESERVED) {
             return Err(Error::Config(format!(
-                "class \"{}\" has {} training images: at least {RESERVED} are needed, add some or \
-                 remove the class",
+                "class \"{}\" has {} training images once repeated and held-out ones are taken away: \
+                 at least {RESERVED} are needed, add some or name the other classes in data.classes",
                 classes[short],
                 members[short].len()
             )));

@@ -42,10 +42,17 @@ pub fn save(
     let state = optimiser.state().into_iter();
     tensors.extend(state.map(|(name, value)| (format!("optimiser.{name}"), value)));
     write(&path(folder, position), &tensors)?;
-    for old in list(folder)?.iter().rev().skip(KEPT) {
+    let (finished, cut_short) = list(folder)?;
+    for old in finished.iter().rev().skip(KEPT).chain(&cut_short) {
         fs::remove_file(old).map_err(Error::file(old))?;
     }
     Ok(())
+}
+
+/// Whether every weight is a finite number; others must not be saved.
+pub fn is_finite(store: &nn::VarStore) -> bool {
+    let finite = |value: &Tensor| value.isfinite().all().int64_value(&[]) != 0;
+    store.variables().values().all(finite)
 }
 
 /// The newest checkpoint of a run's folder.
@@ -53,10 +60,21 @@ pub fn save(
 /// # Errors
 /// A folder without one.
 pub fn newest(folder: &Path) -> Result<PathBuf> {
-    list(folder)?.pop().ok_or_else(|| Error::Checkpoint {
+    newest_if_any(folder)?.ok_or_else(|| Error::Checkpoint {
         file: folder.into(),
         reason: "holds no checkpoint: train with `dmue-train fit` first".into(),
     })
+}
+
+/// The newest checkpoint, none in a run that was ended before its first.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn newest_if_any(folder: &Path) -> Result<Option<PathBuf>> {
+    if !folder.exists() {
+        return Ok(None);
+    }
+    Ok(list(folder)?.0.pop())
 }
 
 /// Reads weights, and the optimiser's state where one is given.
@@ -117,12 +135,20 @@ fn with_prefix(
 
 fn write(file: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
     let partial = file.with_extension("partial.safetensors"); // tch goes by the extension
-    Tensor::write_safetensors(tensors, &partial)?;
-    fs::File::open(&partial)
-        .and_then(|written| written.sync_all())
-        .map_err(Error::file(&partial))?;
-    fs::rename(&partial, file).map_err(Error::file(file))?;
-    Ok(())
+    let written = Tensor::write_safetensors(tensors, &partial).map_err(|error| error.to_string());
+    let renamed = written.and_then(|()| {
+        let synced = fs::File::open(&partial).and_then(|written| written.sync_all());
+        synced.and_then(|()| fs::rename(&partial, file)).map_err(|error| error.to_string())
+    });
+    renamed.map_err(|error| {
+        // What failed is reported; a left-over that cannot be removed either adds nothing to that.
+        let _ = fs::remove_file(&partial);
+        let reason = format!(
+            "cannot be written: {error}; earlier checkpoints are untouched: make room and go on \
+             with --resume"
+        );
+        Error::Checkpoint { file: file.into(), reason }
+    })
 }
 
 /// Names sort in the order of training.
@@ -134,16 +160,35 @@ fn path(folder: &Path, position: Position) -> PathBuf {
     })
 }
 
-/// Finished checkpoints, oldest first.
-fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = vec![];
+/// Finished checkpoints, oldest first, and what was being written when a run was ended.
+fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut found, mut cut_short) = (vec![], vec![]);
     for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
         let path = entry.map_err(Error::file(folder))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("epoch-") && !name.contains("partial") {
-            found.push(path);
+        match name.contains("partial") {
+            _ if !name.starts_with("epoch-") => {}
+            true => cut_short.push(path),
+            false => found.push(path),
         }
     }
     found.sort();
-    Ok(found)
+    Ok((found, cut_short))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_weight_that_is_no_number_is_seen() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let mut weight = store.root().zeros("weight", &[2, 3]);
+        assert!(is_finite(&store));
+        for value in [f64::NAN, f64::INFINITY] {
+            tch::no_grad(|| weight.get(1).get(2).fill_(value));
+            assert!(!is_finite(&store), "{value}");
+            tch::no_grad(|| weight.zero_());
+        }
+    }
 }

@@ -43,7 +43,10 @@ impl RunFolder {
                 root.display()
             )));
         }
-        fs::create_dir_all(root).map_err(Error::file(root))?;
+        fs::create_dir_all(root).map_err(|error| {
+            let root = root.display();
+            Error::Config(format!("--out {root}: {error}; choose a folder that can be written"))
+        })?;
         write_whole(&root.join("config.toml"), config.to_toml()?.as_bytes())?;
         let info =
             toml::to_string_pretty(info).map_err(|error| Error::Config(error.to_string()))?;

@@ -58,8 +58,11 @@ impl RunData {
     /// Data that cannot be read, or whose classes differ.
     pub fn open(paths: &Paths, config: &Config) -> Result<Self> {
         let spec = CropSpec::of(&config.model);
-        let valid = Source::open(&paths.valid, spec, paths.skip_bad)?;
-        let mut train = Source::open(&paths.data, spec, paths.skip_bad)?;
+        let open = |path| {
+            Source::open(path, spec, paths.skip_bad)
+                .and_then(|source| source.select(&config.data.classes))
+        };
+        let (valid, mut train) = (open(&paths.valid)?, open(&paths.data)?);
         if train.classes != valid.classes {
             return Err(Error::Config(format!(
                 "the classes differ: {:?} in training, {:?} in validation",
@@ -103,11 +106,9 @@ pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -
     let (mut store, model) = network(&config, data.train.classes.len(), device)?;
     let mut optimiser = Optimiser::new(&store, &config.optimiser);
     let checkpoints = folder.checkpoints();
-    let from = match checkpoints.exists() {
-        true => {
-            checkpoint::load(&checkpoint::newest(&checkpoints)?, &mut store, Some(&mut optimiser))?
-        }
-        false => {
+    let from = match checkpoint::newest_if_any(&checkpoints)? {
+        Some(newest) => checkpoint::load(&newest, &mut store, Some(&mut optimiser))?,
+        None => {
             start(&config, data, &store, &model, device)?;
             Position::default()
         }
@@ -115,7 +116,7 @@ pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -
     let classes = &data.train.classes;
     let sampler =
         Sampler::new(&data.train.labels, classes, config.batch, config.data.class_exponent)?;
-    let log = Log::open(&folder.log())?;
+    let log = Log::open(&folder.log(), from.epochs)?;
     let trainer = Trainer { config: &config, data: &data.train, sampler, model, optimiser, device };
     Run { trainer, store, valid: &data.valid, checkpoints, log, stop }.train(from)
 }
@@ -174,21 +175,24 @@ impl Run<'_> {
             Done::Epoch(means) => (Position { epochs: from.epochs + 1, steps: 0 }, Some(means)),
             Done::Stopped(position) => (position, None),
         };
-        let seconds = start.elapsed().as_secs_f64();
-        checkpoint::save(&self.checkpoints, &self.store, &self.trainer.optimiser, position)?;
-        if let Some(means) = means {
-            self.report(position.epochs, &means, seconds, bar)?;
+        if !checkpoint::is_finite(&self.store) {
+            let step = self.trainer.sampler.steps();
+            return Err(Error::Diverged { value: f64::NAN, epoch: from.epochs, step });
         }
+        let seconds = start.elapsed().as_secs_f64();
+        // Logged before it is saved: a line without a checkpoint is dropped on resuming, a
+        // checkpoint without a line would leave a gap.
+        let line = match means {
+            Some(means) => self.report(position.epochs, &means, seconds)?,
+            None => String::new(),
+        };
+        checkpoint::save(&self.checkpoints, &self.store, &self.trainer.optimiser, position)?;
+        bar.suspend(|| eprint!("{line}"));
         Ok(position)
     }
 
-    fn report(
-        &mut self,
-        epoch: usize,
-        means: &Means,
-        seconds: f64,
-        bar: &ProgressBar,
-    ) -> Result<()> {
+    /// Logs a finished epoch and returns the line that a person reads.
+    fn report(&mut self, epoch: usize, means: &Means, seconds: f64) -> Result<String> {
         let valid = validate(&self.trainer.model, self.valid, self.trainer.device);
         let terms: serde_json::Map<_, _> =
             means.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
@@ -199,15 +203,12 @@ impl Run<'_> {
             "valid_accuracy": valid.accuracy,
             "valid_mean_recall": valid.mean_recall,
         }))?;
-        bar.suspend(|| {
-            eprintln!(
-                "epoch {epoch:3}  loss {:.4}  valid accuracy {:.2}  mean recall {:.2}  {seconds:.0} s",
-                means.first().map_or(f64::NAN, |mean| mean.1),
-                100. * valid.accuracy,
-                100. * valid.mean_recall,
-            );
-        });
-        Ok(())
+        Ok(format!(
+            "epoch {epoch:3}  loss {:.4}  valid accuracy {:.2}  mean recall {:.2}  {seconds:.0} s\n",
+            means.first().map_or(f64::NAN, |mean| mean.1),
+            100. * valid.accuracy,
+            100. * valid.mean_recall,
+        ))
     }
 }
 

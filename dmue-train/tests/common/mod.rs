@@ -3,6 +3,7 @@
 
 pub mod faces;
 pub mod formulas;
+pub mod runs;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
