@@ -32,7 +32,7 @@ pub fn sample(file: &Path, label: usize, spec: CropSpec) -> std::result::Result<
     let describe = |reason: String| format!("{}: {reason}", file.display());
     let bytes = std::fs::read(file).map_err(|error| describe(error.to_string()))?;
     let crop = spec.decode(&bytes).map_err(describe)?;
-    Ok(Sample { name: file.display().to_string(), crop, label })
+    Ok(Sample { name: file.display().to_string(), crop, label, votes: None })
 }
 
 fn entries(path: &Path) -> Result<Vec<PathBuf>> {

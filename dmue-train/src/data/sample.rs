@@ -18,6 +18,8 @@ pub struct Sample {
     pub crop: FaceCrop,
     /// Index into the data set's classes.
     pub label: usize,
+    /// Number of taggers who chose each class `[C]`, where the data set has them.
+    pub votes: Option<Vec<u8>>,
 }
 
 /// The network's input, as far as reading images is concerned.

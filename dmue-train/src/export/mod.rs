@@ -73,11 +73,10 @@ pub fn export(run: &RunFolder, out: &Path, device: Device) -> Result<Report> {
 }
 
 fn correct_prior(model: &mut Dmue, config: &Config, train: &Dataset, device: Device) -> Result<()> {
-    let exponent = config.data.class_exponent;
-    let sampler = Sampler::new(&train.labels, &train.classes, config.batch, exponent)?;
+    let sampler = Sampler::of(&train.labels, &train.classes, config)?;
     let natural: Vec<f64> =
         train.counts().iter().map(|&count| count as f64 / train.len() as f64).collect();
-    let alpha = mean_alpha(model, train, device);
+    let alpha = if config.method.trains_alpha() { mean_alpha(model, train, device) } else { 1. };
     model.correct_prior(&natural, &sampler.shares(), alpha);
     Ok(())
 }

@@ -20,7 +20,7 @@ pub fn subgraph(
 ) -> Subgraph {
     let mut writer = Writer { variables, graph: Subgraph::default(), copy: 0 };
     let shared = writer.layers(&backbone.stem, FACE.into());
-    writer.copy = model.classes(); // the target branch is the last copy
+    writer.copy = model.auxiliary_branches(); // the target branch is the last copy
     let maps = writer.layers(&backbone.branch, shared);
     writer.classifier(&maps, model);
     writer.graph

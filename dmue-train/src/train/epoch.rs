@@ -5,12 +5,12 @@ use tch::{Device, Tensor};
 
 use super::checkpoint::Position;
 use super::optimiser::Optimiser;
-use crate::config::Config;
+use crate::config::{Config, Objective};
 use crate::data::augment::augment;
 use crate::data::dataset::Dataset;
 use crate::data::sampler::Sampler;
 use crate::error::{Error, Result};
-use crate::losses::criterion::terms;
+use crate::losses::criterion::{Targets, terms};
 use crate::model::dmue::Dmue;
 
 /// Mean and deviation of pixel values on 0..1, stated in the manifest too.
@@ -85,7 +85,9 @@ impl Trainer<'_> {
         let (images, labels) = self.data.batch(indices, self.device);
         let images = normalise(&augment(&images, &self.config.augment, seed));
         let outputs = self.model.forward_train(&images);
-        let terms = terms(&self.model, &outputs, &labels, &self.config.method);
+        let crowd = self.crowd(indices);
+        let targets = Targets { labels: &labels, crowd: crowd.as_ref() };
+        let terms = terms(&self.model, &outputs, &targets, &self.config.method);
         let total = terms.total(&self.config.method, epoch as f64);
         let value = total.double_value(&[]);
         if !value.is_finite() {
@@ -94,6 +96,14 @@ impl Trainer<'_> {
         let progress = epoch as f64 + step as f64 / steps as f64;
         self.optimiser.step(&total, progress, self.config.epochs as f64);
         Ok(std::iter::once(("total", value)).chain(terms.values()).collect())
+    }
+}
+
+impl Trainer<'_> {
+    /// The crowd's distributions, where they are what is learnt.
+    fn crowd(&self, indices: &[usize]) -> Option<Tensor> {
+        let asked = self.config.method.objective == Objective::Votes;
+        asked.then(|| self.data.crowd(indices, self.device)).flatten()
     }
 }
 

@@ -37,7 +37,7 @@ pub fn source(classes: usize, per_class: usize, size: usize, seed: u64) -> Sourc
         let label = index % classes;
         let pixels = pixels(label, classes, size, &mut draws);
         let crop = FaceCrop { size: size as u32, channels: 1, pixels };
-        Sample { name: format!("made {index}"), crop, label }
+        Sample { name: format!("made {index}"), crop, label, votes: None }
     });
     Source {
         samples: samples.collect(),
