@@ -3,6 +3,7 @@
 //! Reading order: `config` (what a run depends on), `data` (faces to batches), `model` (stem,
 //! branches, uncertainty), `losses` (method.md's terms), `train` (the loop), `export`, `eval`.
 
+pub mod bench;
 pub mod config;
 pub mod data;
 pub mod device;

@@ -9,6 +9,7 @@ use serde_json::json;
 use tch::{Device, nn};
 
 use super::checkpoint::{self, Position};
+use super::clock::{Clock, Stage};
 use super::epoch::{Done, Means, Stop, Trainer};
 use super::folder::RunFolder;
 use super::log::Log;
@@ -122,7 +123,15 @@ pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -
     let sampler = Sampler::of(&data.train.labels, &data.train.classes, &config)?;
     check_votes(&config, &data.train)?;
     let log = Log::open(&folder.log())?;
-    let trainer = Trainer { config: &config, data: &data.train, sampler, model, optimiser, device };
+    let trainer = Trainer {
+        config: &config,
+        data: &data.train,
+        sampler,
+        model,
+        optimiser,
+        device,
+        clock: Clock::new(),
+    };
     Run { trainer, store, valid: &data.valid, checkpoints, log, stop }.train(from)
 }
 
@@ -180,6 +189,7 @@ impl Run<'_> {
         self.log.write(&json!({
             "epoch": epoch,
             "seconds": seconds,
+            "loading": self.trainer.clock.share(Stage::Load),
             "loss": terms,
             "valid_accuracy": valid.accuracy,
             "valid_mean_recall": valid.mean_recall,
