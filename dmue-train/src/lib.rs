@@ -13,6 +13,7 @@ pub mod export;
 pub mod losses;
 pub mod metrics;
 pub mod model;
+pub mod report;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -22,6 +22,8 @@ enum Command {
     Export(commands::export::Arguments),
     /// Measure an exported file on labelled faces, through dmue-edge.
     Eval(commands::eval::Arguments),
+    /// Runs against people: tables, figures, one page.
+    Report(commands::report::Arguments),
     /// Images per second of a training step, stage by stage.
     Bench(commands::bench::Arguments),
 }
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Fit(arguments) => commands::fit::run(arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
     };
     match outcome {

@@ -4,3 +4,4 @@ pub mod bench;
 pub mod eval;
 pub mod export;
 pub mod fit;
+pub mod report;
