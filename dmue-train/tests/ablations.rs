@@ -7,7 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::faces::{self, PACK_SCHEMA, PackRow};
+use common::faces;
 use common::formulas::{self, Batch, Expected};
 use common::{Draws, Matrix, assert_close, labels, tensor2, tensor3, values};
 use dmue_train::config::{Config, Latent, Method, Objective};
@@ -330,24 +330,6 @@ fn without_reserved_images_batches_follow_the_class_shares() {
     assert!(error.contains("data.reserved = 11") && error.contains("at most 10"), "{error}");
 }
 
-/// A pack of 3 classes whose faces have a majority of six votes and two for the next class.
-fn pack(file: &Path, per_class: usize, seed: u64) {
-    let mut draws = Draws::new(seed);
-    let rows: Vec<PackRow> = (0..3 * per_class)
-        .map(|index| {
-            let class = index % 3;
-            let mut votes = vec![0; 5];
-            (votes[class], votes[(class + 1) % 3], votes[4]) = (6, 2, 1);
-            PackRow {
-                name: Some(format!("{index}")),
-                image: Some(faces::png(&faces::pixels(class, 3, 24, &mut draws), 24)),
-                votes: Some(votes),
-            }
-        })
-        .collect();
-    faces::write_pack(file, PACK_SCHEMA, Some("a,b,c,unknown,NF"), &rows);
-}
-
 #[test]
 fn every_switch_trains_and_exports() {
     let _alone = alone();
@@ -357,8 +339,8 @@ fn every_switch_trains_and_exports() {
         valid: files.path().join("valid.parquet"),
         skip_bad: false,
     };
-    pack(&paths.data, 20, 1);
-    pack(&paths.valid, 8, 2);
+    faces::vote_pack(&paths.data, 20, 1);
+    faces::vote_pack(&paths.valid, 8, 2);
     let info =
         RunInfo { command: "test".into(), commit: "unknown".into(), licence: "made".into(), paths };
     let base = || {
