@@ -3,8 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
+use crate::data::sampler::RESERVED;
 use crate::error::{Error, Result};
+
+/// Bases that may follow each other.
+const MAX_BASES: usize = 8;
 
 /// Everything that a run depends on besides its data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +21,9 @@ pub struct Config {
     pub epochs: usize,
     /// N, images per step; at least 2 of each class.
     pub batch: usize,
+    /// Every so many epochs a checkpoint is kept for the report; 0 keeps the newest only.
+    #[serde(default)]
+    pub keep_every: usize,
     /// Which images, and how often.
     pub data: Data,
     /// Which network.
@@ -43,6 +51,17 @@ pub struct Data {
     /// The classes to train, in this order; faces of others are left out. Empty: all of the data's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// Images of each class that every batch holds: 2, so that SV has another one of the class, or 0
+    /// for batches drawn by class weights alone, where no uncertainty module is trained.
+    #[serde(default = "reserved")]
+    pub reserved: usize,
+    /// Share of the training labels replaced by another class drawn at random (synthetic ambiguity).
+    #[serde(default)]
+    pub flip_labels: f64,
+}
+
+fn reserved() -> usize {
+    RESERVED
 }
 
 /// Which network.
@@ -67,18 +86,67 @@ pub struct Model {
     pub prior_weight: f64,
 }
 
-/// The weights of method.md, sections 2 and 5.
+/// What the target branch learns from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Objective {
+    /// All terms of method.md section 5.
+    #[default]
+    Dmue,
+    /// The baseline: cross entropy on the labels, no auxiliary branch.
+    Ce,
+    /// Cross entropy on the crowd's vote distribution, no auxiliary branch.
+    Votes,
+}
+
+/// How the latent distribution is mined (method.md section 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Latent {
+    /// LD-N: branch i never sees class i.
+    #[default]
+    Negative,
+    /// LD-A: every branch sees every image.
+    All,
+}
+
+/// The objective and the weights of method.md, sections 2 and 5.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
+    /// What is minimised.
+    #[serde(default)]
+    pub objective: Objective,
+    /// How the latent distribution is mined.
+    #[serde(default)]
+    pub latent: Latent,
+    /// Whether alpha weights the logits (method.md section 4); without it alpha = 1.
+    #[serde(default = "yes")]
+    pub uncertainty: bool,
     /// Weight of L_soft.
     pub omega: f64,
     /// Weight of L_sp.
     pub gamma: f64,
     /// The epoch at which the ramps turn.
     pub beta: f64,
-    /// T, flattens the mined distribution where above 1.
+    /// T, flattens the mined distribution where above 1; LD-A is not tempered.
     pub temperature: f64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Method {
+    /// How the auxiliary branches mine; `None` where there are none.
+    pub fn auxiliary(&self) -> Option<Latent> {
+        (self.objective == Objective::Dmue).then_some(self.latent)
+    }
+
+    /// Whether alpha is trained.
+    pub fn trains_alpha(&self) -> bool {
+        self.objective == Objective::Dmue && self.uncertainty
+    }
 }
 
 /// The rule by which gradients move the weights.
@@ -183,13 +251,17 @@ impl Config {
         Self::parse(text, &format!("configs/{name}.toml"))
     }
 
-    /// Reads and checks a TOML file.
+    /// Reads and checks a TOML file. With a line `base = "OTHER.toml"`, a path relative to the
+    /// file's folder, it holds only what differs from that one.
     ///
     /// # Errors
-    /// An unreadable file, an unknown or missing key, a value out of range.
+    /// An unreadable file, an unknown or missing key, a value out of range, bases in a circle.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
-        Self::parse(&text, &path.display().to_string())
+        let table = merged(path, 0)?;
+        let fail = |error| Error::Config(format!("{}: {error}", path.display()));
+        let config: Self = table.try_into().map_err(fail)?;
+        config.check()?;
+        Ok(config)
     }
 
     fn parse(text: &str, name: &str) -> Result<Self> {
@@ -216,6 +288,7 @@ impl Config {
         within("batch", self.batch as f64, 4., 65_536.)?;
         within("data.class_exponent", self.data.class_exponent, 0., 1.)?;
         within("data.held_out", self.data.held_out, 0.01, 0.9)?;
+        within("data.flip_labels", self.data.flip_labels, 0., 0.9)?;
         within("model.size", self.model.size as f64, 8., 1024.)?;
         if ![1, 3].contains(&self.model.channels) {
             let channels = self.model.channels;
@@ -228,8 +301,29 @@ impl Config {
         within("method.gamma", self.method.gamma, 0., 1e6)?;
         within("method.beta", self.method.beta, 1e-3, 1e5)?;
         within("method.temperature", self.method.temperature, 1e-2, 100.)?;
+        self.check_together()?;
         self.optimiser.check()?;
         self.augment.check()
+    }
+}
+
+impl Config {
+    /// Refuses values that are right alone but not beside each other.
+    fn check_together(&self) -> Result<()> {
+        let (reserved, flipped) = (self.data.reserved, self.data.flip_labels);
+        if self.method.trains_alpha() && reserved < RESERVED || reserved > self.batch {
+            return Err(Error::Config(format!(
+                "data.reserved = {reserved}: must be {RESERVED} or more where method.uncertainty is \
+                 on (SV needs another image of the class), and at most the batch"
+            )));
+        }
+        if self.method.objective == Objective::Votes && flipped > 0. {
+            return Err(Error::Config(format!(
+                "data.flip_labels = {flipped}: must be 0 with method.objective = \"votes\", which \
+                 does not look at labels"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -285,6 +379,37 @@ impl Augment {
         within("augment.erase", self.erase, 0., 1.)?;
         within("augment.erase_area", self.erase_area, 0.02, 0.9)?;
         within("augment.noise", self.noise, 0., 1.)
+    }
+}
+
+/// The table of a file over that of its base.
+fn merged(path: &Path, depth: usize) -> Result<Table> {
+    let fail = |reason: String| Error::Config(format!("{}: {reason}", path.display()));
+    if depth > MAX_BASES {
+        return Err(fail(format!("more than {MAX_BASES} bases in a row: do they form a circle?")));
+    }
+    let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
+    let mut table: Table = text.parse().map_err(|error| fail(format!("{error}")))?;
+    match table.remove("base") {
+        None => Ok(table),
+        Some(Value::String(base)) => {
+            let mut whole = merged(&path.with_file_name(base), depth + 1)?;
+            overlay(&mut whole, table);
+            Ok(whole)
+        }
+        Some(other) => Err(fail(format!("base = {other}: must be the path of a config in quotes"))),
+    }
+}
+
+/// Puts every value of `over` into `table`, section by section.
+fn overlay(table: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(section)), Value::Table(values)) => overlay(section, values),
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
     }
 }
 

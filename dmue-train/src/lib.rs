@@ -3,6 +3,7 @@
 //! Reading order: `config` (what a run depends on), `data` (faces to batches), `model` (stem,
 //! branches, uncertainty), `losses` (method.md's terms), `train` (the loop), `export`, `eval`, `calibrate`.
 
+pub mod bench;
 pub mod calibrate;
 pub mod config;
 pub mod data;
@@ -13,6 +14,7 @@ pub mod export;
 pub mod losses;
 pub mod metrics;
 pub mod model;
+pub mod report;
 pub mod train;
 
 pub use error::{Error, Result};

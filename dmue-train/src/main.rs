@@ -27,6 +27,10 @@ enum Command {
     /// Look into a data set, or cut faces out of photos.
     #[command(subcommand)]
     Data(commands::data::Arguments),
+    /// Runs against people: tables, figures, one page.
+    Report(commands::report::Arguments),
+    /// Images per second of a training step, stage by stage.
+    Bench(commands::bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +40,8 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Calibrate(arguments) => commands::calibrate::run(&arguments),
         Command::Data(arguments) => commands::data::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,7 @@
 //! How good a set of answers is. Accuracies, recalls, errors and areas are shares (0..1).
 
+use crate::report::statistics;
+
 /// One answer beside the truth.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -83,38 +85,19 @@ pub fn ece(answers: &[Answer], confidence: impl Fn(&Answer) -> f32, bins: usize)
 /// Area under the risk-coverage curve: the share of errors among the k most confident answers,
 /// averaged over k = 1..n. Equally confident answers share their errors evenly.
 pub fn aurc(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> f64 {
-    let mut ranked: Vec<(f32, f64)> = answers
-        .iter()
-        .map(|answer| (confidence(answer), f64::from(u8::from(!answer.right()))))
-        .collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let (mut seen, mut errors, mut area) = (0f64, 0f64, 0f64);
-    for group in ranked.chunk_by(|a, b| a.0 == b.0) {
-        let share = group.iter().map(|(_, error)| error).sum::<f64>() / group.len() as f64;
-        for _ in group {
-            seen += 1.;
-            errors += share;
-            area += errors / seen;
-        }
-    }
-    area / answers.len() as f64
+    let wrong: Vec<bool> = answers.iter().map(|answer| !answer.right()).collect();
+    statistics::aurc(&values(answers, confidence), &wrong)
 }
 
 /// Probability that a right answer has a higher confidence than a wrong one; ties count half.
 /// NaN where all answers are right, or all wrong.
 pub fn auroc(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> f64 {
-    let mut ranked: Vec<(f32, bool)> =
-        answers.iter().map(|answer| (confidence(answer), answer.right())).collect();
-    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (mut wrong_below, mut wins, mut rights) = (0f64, 0f64, 0f64);
-    for group in ranked.chunk_by(|a, b| a.0 == b.0) {
-        let right = group.iter().filter(|(_, right)| *right).count() as f64;
-        let wrong = group.len() as f64 - right;
-        wins += right * (wrong_below + wrong / 2.);
-        wrong_below += wrong;
-        rights += right;
-    }
-    wins / (rights * wrong_below)
+    let right: Vec<bool> = answers.iter().map(Answer::right).collect();
+    statistics::auroc(&values(answers, confidence), &right)
+}
+
+fn values(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> Vec<f64> {
+    answers.iter().map(|answer| f64::from(confidence(answer))).collect()
 }
 
 #[cfg(test)]

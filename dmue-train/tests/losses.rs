@@ -6,8 +6,8 @@ mod common;
 
 use common::formulas::{self, Batch, Expected};
 use common::{Draws, assert_close, labels, tensor2, tensor3, values};
-use dmue_train::config::Method;
-use dmue_train::losses::criterion::terms;
+use dmue_train::config::{Latent, Method, Objective};
+use dmue_train::losses::criterion::{Targets, terms};
 use dmue_train::losses::latent::latent;
 use dmue_train::losses::ramp;
 use dmue_train::losses::similarity::similarity;
@@ -38,6 +38,9 @@ fn golden() -> Golden {
 
 fn drawn_method(draws: &mut Draws) -> Method {
     Method {
+        objective: Objective::Dmue,
+        latent: Latent::Negative,
+        uncertainty: true,
         omega: 1. + draws.spread(0.9),
         gamma: 100. + draws.spread(99.),
         beta: 6. + draws.spread(5.),
@@ -79,7 +82,8 @@ fn check(batch: &Batch, method: &Method, epoch: f64, expected: &Expected, kind: 
     let (model, outputs, labels) =
         (network(batch, kind), outputs(batch, kind), labels(&batch.labels));
     let classes = batch.classes() as i64;
-    let terms = terms(&model, &outputs, &labels, method);
+    let targets = Targets { labels: &labels, crowd: None };
+    let terms = terms(&model, &outputs, &targets, method);
     for (found, expected, name) in [
         (&terms.auxiliary, expected.auxiliary, "auxiliary"),
         (&terms.soft, expected.soft, "soft"),
@@ -178,7 +182,9 @@ fn extreme_logits_stay_finite() {
     outputs.features *= 0.; // what dead activations give
     let method = golden().method;
     let labels = labels(&batch.labels);
-    let total = terms(&network(&batch, Kind::Float), &outputs, &labels, &method).total(&method, 5.);
+    let targets = Targets { labels: &labels, crowd: None };
+    let total =
+        terms(&network(&batch, Kind::Float), &outputs, &targets, &method).total(&method, 5.);
     assert!(total.double_value(&[]).is_finite());
 }
 

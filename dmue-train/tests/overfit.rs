@@ -9,7 +9,7 @@ use dmue_train::config::{Augment, Config};
 use dmue_train::data::augment::augment;
 use dmue_train::data::dataset::Dataset;
 use dmue_train::data::sampler::Sampler;
-use dmue_train::losses::criterion::terms;
+use dmue_train::losses::criterion::{Targets, terms};
 use dmue_train::model::dmue::Dmue;
 use dmue_train::train::epoch::normalise;
 use dmue_train::train::optimiser::Optimiser;
@@ -48,7 +48,8 @@ fn train(
             let (images, labels) = data.batch(&indices, Device::Cpu);
             let images = normalise(&augment(&images, &config.augment, epoch as u64));
             let outputs = model.forward_train(&images);
-            let terms = terms(model, &outputs, &labels, &config.method);
+            let targets = Targets { labels: &labels, crowd: None };
+            let terms = terms(model, &outputs, &targets, &config.method);
             let total = terms.total(&config.method, epoch as f64);
             history.push(terms.values().map(|(_, value)| value));
             optimiser.step(&total, epoch as f64, config.epochs as f64);

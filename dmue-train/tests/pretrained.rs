@@ -389,7 +389,7 @@ fn a_checkpoint_hands_on_its_target_branch_and_heads_of_the_same_number_of_class
     randomise(&trained.store);
     let settings = Config::named("tiny").unwrap().optimiser;
     let optimiser = Optimiser::new(&trained.store, &settings);
-    checkpoint::save(files.path(), &trained.store, &optimiser, Position::default()).unwrap();
+    checkpoint::save(files.path(), &trained.store, &optimiser, Position::default(), 0).unwrap();
     let file = checkpoint::newest(files.path()).unwrap();
     let images = images(4, 24);
     let expected = trained.model.forward_target(&images);

@@ -1,5 +1,6 @@
 //! One file per subcommand: arguments, calls into the library, what a person reads.
 
+pub mod bench;
 pub mod calibrate;
 pub mod data;
 pub mod data_crop;
@@ -7,3 +8,4 @@ pub mod data_inspect;
 pub mod eval;
 pub mod export;
 pub mod fit;
+pub mod report;

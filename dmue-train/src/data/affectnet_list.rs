@@ -103,7 +103,7 @@ fn sample(
     let photo = Photo::open(images.join(path)).map_err(|error| error.to_string())?.into_pixels();
     let crop = cut(&photo, cells, spec).map_err(|reason| format!("{path}: {reason}"))?;
     let original = photo.dimensions().into();
-    Ok(Some(Sample { name: path.clone(), crop, label, original }))
+    Ok(Some(Sample { name: path.clone(), crop, label, votes: None, original }))
 }
 
 fn cut(

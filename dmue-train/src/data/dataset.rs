@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
 use super::layout;
 use super::sample::{Collector, CropSpec, Sample};
+use super::votes::distribution;
 use crate::error::{Error, Result};
 
 /// What a reader found, before it is checked.
@@ -30,6 +33,10 @@ pub struct Dataset {
     pub images: Tensor,
     /// Label of each image.
     pub labels: Vec<usize>,
+    /// The labels as the data have them, which differ where [`Self::flip_labels`] changed some.
+    pub annotated: Vec<usize>,
+    /// Taggers who chose each class `[n][C]`, where the data set has them.
+    pub votes: Option<Vec<Vec<u8>>>,
 }
 
 impl Source {
@@ -145,8 +152,14 @@ impl Dataset {
             .view([-1, size, size, channels])
             .permute([0, 3, 1, 2])
             .contiguous();
-        let labels = source.samples.iter().map(|sample| sample.label).collect();
-        Ok(Self { classes: source.classes.clone(), images, labels })
+        let labels: Vec<usize> = source.samples.iter().map(|sample| sample.label).collect();
+        Ok(Self {
+            classes: source.classes.clone(),
+            images,
+            annotated: labels.clone(),
+            labels,
+            votes: source.samples.iter().map(|sample| sample.votes.clone()).collect(),
+        })
     }
 
     /// Number of images.
@@ -165,7 +178,31 @@ impl Dataset {
             classes: self.classes.clone(),
             images: self.images.flip([3]),
             labels: self.labels.clone(),
+            annotated: self.annotated.clone(),
+            votes: self.votes.clone(),
         }
+    }
+
+    /// Synthetic ambiguity (seed section 2): replaces `share` of the labels by another class, all
+    /// others equally likely; [`Self::annotated`] keeps what they were.
+    pub fn flip_labels(&mut self, share: f64, seed: u64) {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        let classes = self.classes.len();
+        for label in &mut self.labels {
+            if generator.random::<f64>() < share {
+                *label = (*label + generator.random_range(1..classes)) % classes;
+            }
+        }
+    }
+
+    /// The crowd's distribution over the classes for the images of `indices`, `[N,C]`, rows sum to
+    /// 1: single votes are dropped as the majority rule does. `None` without votes.
+    pub fn crowd(&self, indices: &[usize], device: Device) -> Option<Tensor> {
+        let votes = self.votes.as_ref()?;
+        let rows: Vec<f32> =
+            indices.iter().flat_map(|&index| distribution(&votes[index])).collect();
+        let shape = [indices.len() as i64, self.classes.len() as i64];
+        Some(Tensor::from_slice(&rows).view(shape).to_device(device))
     }
 
     /// Images per class.

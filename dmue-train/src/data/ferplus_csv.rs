@@ -110,16 +110,18 @@ fn sample(
         return Ok(None);
     }
     let counts: [String; 10] = counts;
-    let counts: Vec<u8> = counts
+    let mut counts: Vec<u8> = counts
         .iter()
         .zip(&VOTE_COLUMNS[2..])
         .map(|(count, column)| {
             count.parse().map_err(|_| format!("{column} is \"{count}\", not a count of votes"))
         })
         .collect::<std::result::Result<_, String>>()?;
-    let Some(label) = majority(&counts, counts.len() - 2) else { return Ok(Some(None)) };
+    let classes = counts.len() - 2;
+    let Some(label) = majority(&counts, classes) else { return Ok(Some(None)) };
     let crop = decode(&pixels, spec)?;
-    Ok(Some(Some(Sample { name, crop, label, original: [SIDE; 2] })))
+    counts.truncate(classes); // the rest are "unknown" and "no face"
+    Ok(Some(Some(Sample { name, crop, label, votes: Some(counts), original: [SIDE; 2] })))
 }
 
 fn split_of(usage: &str) -> std::result::Result<Split, String> {

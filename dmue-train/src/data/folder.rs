@@ -83,7 +83,7 @@ pub fn sample(file: &Path, label: usize, spec: CropSpec) -> std::result::Result<
     let describe = |reason: String| format!("{}: {reason}", file.display());
     let bytes = std::fs::read(file).map_err(|error| describe(error.to_string()))?;
     let (crop, original) = spec.decode(&bytes).map_err(describe)?;
-    Ok(Sample { name: file.display().to_string(), crop, label, original })
+    Ok(Sample { name: file.display().to_string(), crop, label, votes: None, original })
 }
 
 /// What a folder holds, sorted by name, without names that begin with a dot.

@@ -56,14 +56,15 @@ fn sample(
     let Some(Field::Bytes(image)) = field("image") else {
         return Err(format!("image of {name} is null or no bytes"));
     };
-    let votes = votes(field("votes"))?;
+    let mut votes = votes(field("votes"))?;
     if votes.len() != classes + 2 {
         return Err(format!("votes has {} counts, votes_order {}", votes.len(), classes + 2));
     }
     let Some(label) = majority(&votes, classes) else { return Ok(None) };
     let (crop, original) =
         spec.decode(image.data()).map_err(|reason| format!("image of {name}: {reason}"))?;
-    Ok(Some(Sample { name: name.clone(), crop, label, original }))
+    votes.truncate(classes); // the rest are "unknown" and "no face"
+    Ok(Some(Sample { name: name.clone(), crop, label, votes: Some(votes), original }))
 }
 
 fn votes(field: Option<&Field>) -> std::result::Result<Vec<u8>, String> {

@@ -20,6 +20,8 @@ pub struct Sample {
     pub label: usize,
     /// Width and height in pixels of the image that it was cut from.
     pub original: [u32; 2],
+    /// Number of taggers who chose each class `[C]`, where the data set has them.
+    pub votes: Option<Vec<u8>>,
 }
 
 /// The network's input, as far as reading images is concerned.

@@ -6,6 +6,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// Images of each class that every batch holds: SV needs another one of the class.
@@ -13,7 +14,7 @@ pub const RESERVED: usize = 2;
 
 /// Draws the batches of one epoch.
 ///
-/// Two images of each class are reserved; the class of every further one is drawn with weight
+/// Two images of each class are reserved, or as many as [`Sampler::reserving`] says; the class of every further one is drawn with weight
 /// `count^(1-p)`, which weights an image by `count^-p`. Within a class images come from a shuffled
 /// queue, so all are used before one comes again, and a batch repeats an image only where it
 /// holds more of a class than the class has, and then each as seldom as can be.
@@ -22,6 +23,7 @@ pub struct Sampler {
     members: Vec<Vec<usize>>,
     batch: usize,
     exponent: f64,
+    reserved: usize,
 }
 
 impl Sampler {
@@ -49,7 +51,32 @@ impl Sampler {
                 labels.len()
             )));
         }
-        Ok(Self { members, batch, exponent })
+        Ok(Self { members, batch, exponent, reserved: RESERVED })
+    }
+
+    /// As the settings of a run say.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of(labels: &[usize], classes: &[String], config: &Config) -> Result<Self> {
+        let sampler = Self::new(labels, classes, config.batch, config.data.class_exponent)?;
+        sampler.reserving(config.data.reserved)
+    }
+
+    /// Reserves `count` images of each class in place of two.
+    ///
+    /// # Errors
+    /// More than a batch holds.
+    pub fn reserving(self, count: usize) -> Result<Self> {
+        if count * self.members.len() > self.batch {
+            return Err(Error::Config(format!(
+                "data.reserved = {count}: {} classes and a batch of {} allow at most {}",
+                self.members.len(),
+                self.batch,
+                self.batch / self.members.len()
+            )));
+        }
+        Ok(Self { reserved: count, ..self })
     }
 
     /// Batches per epoch.
@@ -61,8 +88,9 @@ impl Sampler {
     pub fn shares(&self) -> Vec<f64> {
         let weights = self.weights();
         let total: f64 = weights.iter().sum();
-        let drawn = (self.batch - RESERVED * weights.len()) as f64;
-        let share = |weight: &f64| (RESERVED as f64 + drawn * weight / total) / self.batch as f64;
+        let reserved = self.reserved as f64;
+        let drawn = self.batch as f64 - reserved * weights.len() as f64;
+        let share = |weight: &f64| (reserved + drawn * weight / total) / self.batch as f64;
         weights.iter().map(share).collect()
     }
 
@@ -80,9 +108,9 @@ impl Sampler {
     }
 
     fn draw(&self, queues: &mut [Queue<'_>], generator: &mut ChaCha8Rng) -> Vec<usize> {
-        let mut wanted = vec![RESERVED; queues.len()];
+        let mut wanted = vec![self.reserved; queues.len()];
         let weights = self.weights();
-        for _ in RESERVED * queues.len()..self.batch {
+        for _ in self.reserved * queues.len()..self.batch {
             wanted[pick(&weights, generator.random::<f64>())] += 1;
         }
         let mut batch = vec![];

@@ -11,9 +11,23 @@ pub fn majority(counts: &[u8], classes: usize) -> Option<usize> {
     (top > 0 && !shared && best < classes).then_some(best)
 }
 
+/// The shares of the classes among their votes, single votes dropped: `[C]`, sums to 1 wherever a
+/// class has two votes, which a face with a majority has.
+pub fn distribution(counts: &[u8]) -> Vec<f32> {
+    let kept = |&count: &u8| if count > 1 { f32::from(count) } else { 0. };
+    let total: f32 = counts.iter().map(kept).sum();
+    counts.iter().map(|count| kept(count) / total.max(1.)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_distribution_leaves_single_votes_out() {
+        assert_eq!(distribution(&[6, 1, 2, 0]), [0.75, 0., 0.25, 0.]);
+        assert_eq!(distribution(&[1, 0]), [0., 0.]);
+    }
 
     #[test]
     fn the_rule_on_hand_made_votes() {

@@ -49,9 +49,7 @@ pub fn export(run: &RunFolder, out: &Path, device: Device) -> Result<Report> {
     let newest = checkpoint::newest(&run.checkpoints())?;
     let epochs = checkpoint::load(&newest, &mut store, None)?.epochs;
 
-    if config.data.natural_prior {
-        correct_prior(&mut model, &config, &data.train, device)?;
-    }
+    correct_prior(&mut model, &config, &data.train, device)?;
 
     let means = class_means::class_means(&model, &data.train, device);
     let held_out = score_head::Examples::new(&model, &data.held_out, &means, device);
@@ -72,12 +70,23 @@ pub fn export(run: &RunFolder, out: &Path, device: Device) -> Result<Report> {
     })
 }
 
-fn correct_prior(model: &mut Dmue, config: &Config, train: &Dataset, device: Device) -> Result<()> {
-    let exponent = config.data.class_exponent;
-    let sampler = Sampler::new(&train.labels, &train.classes, config.batch, exponent)?;
+/// Takes back what the sampler did to the class shares, where the config asks for it (method.md 4c).
+///
+/// # Errors
+/// Training data that the config's sampler refuses.
+pub fn correct_prior(
+    model: &mut Dmue,
+    config: &Config,
+    train: &Dataset,
+    device: Device,
+) -> Result<()> {
+    if !config.data.natural_prior {
+        return Ok(());
+    }
+    let sampler = Sampler::of(&train.labels, &train.classes, config)?;
     let natural: Vec<f64> =
         train.counts().iter().map(|&count| count as f64 / train.len() as f64).collect();
-    let alpha = mean_alpha(model, train, device);
+    let alpha = if config.method.trains_alpha() { mean_alpha(model, train, device) } else { 1. };
     model.correct_prior(&natural, &sampler.shares(), alpha);
     Ok(())
 }

@@ -29,7 +29,7 @@ pub fn subgraph(
     let mut writer = Writer { variables, graph: Subgraph::default(), last_copy: false };
     let face = Value { name: FACE.into(), shape: backbone.input };
     let shared = writer.layers(&backbone.stem, face);
-    writer.last_copy = true;
+    writer.last_copy = true; // the target branch
     let maps = writer.layers(&backbone.branch, shared);
     writer.classifier(&maps.name, model);
     writer.graph

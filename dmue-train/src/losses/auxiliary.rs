@@ -18,3 +18,13 @@ pub fn auxiliary(logits: &Tensor, labels: &Tensor) -> Tensor {
     let counts = seen.sum_dim_intlist([1i64].as_slice(), false, kind).clamp_min(1.);
     ((nll * seen).sum_dim_intlist([1i64].as_slice(), false, kind) / counts).mean(kind)
 }
+
+/// The same for LD-A (method.md section 2): every branch learns all C classes from the whole batch,
+/// `1/C * sum_i CE(head_i(f), y)`.
+///
+/// logits `[C, N, C]`, labels `[N]` -> one value.
+pub fn auxiliary_of_all(logits: &Tensor, labels: &Tensor) -> Tensor {
+    let (classes, kind) = (logits.size()[0], logits.kind());
+    let labels = labels.view([1, -1, 1]).expand([classes, -1, 1], true);
+    -logits.log_softmax(2, kind).gather(2, &labels, false).mean(kind)
+}

@@ -2,8 +2,10 @@
 
 use tch::Tensor;
 
-use super::{auxiliary::auxiliary, latent::latent, ramp, similarity::similarity, soft::soft};
-use crate::config::Method;
+use super::auxiliary::{auxiliary, auxiliary_of_all};
+use super::latent::{latent, latent_of_all};
+use super::{ramp, similarity::similarity, soft::soft};
+use crate::config::{Latent, Method};
 use crate::model::dmue::{Dmue, TrainOutputs};
 
 /// The named terms of one batch, unweighted, one value each.
@@ -21,18 +23,49 @@ pub struct LossTerms {
     pub alpha: Tensor,
 }
 
-/// Computes every term of method.md sections 2 to 4 for one batch.
-pub fn terms(model: &Dmue, outputs: &TrainOutputs, labels: &Tensor, method: &Method) -> LossTerms {
-    let target = outputs.features.select(1, model.classes());
-    let alpha = model.uncertainty.forward(&target, labels);
-    let mined = latent(&outputs.mined_logits, labels, method.temperature);
-    LossTerms {
-        target: cross_entropy(&(&alpha * &outputs.target_logits), labels),
-        soft: soft(&outputs.target_logits, &mined, labels),
-        similarity: similarity(&outputs.features, labels),
-        auxiliary: auxiliary(&outputs.auxiliary_logits, labels),
+/// What a batch is to be answered with.
+#[derive(Clone, Copy, Debug)]
+pub struct Targets<'a> {
+    /// `[N]`
+    pub labels: &'a Tensor,
+    /// The crowd's distributions `[N, C]`, in place of the labels in the target branch's term.
+    pub crowd: Option<&'a Tensor>,
+}
+
+/// Computes the terms of method.md sections 2 to 4 that `method` asks for; the others are 0, and
+/// alpha is 1.
+pub fn terms(
+    model: &Dmue,
+    outputs: &TrainOutputs,
+    targets: &Targets<'_>,
+    method: &Method,
+) -> LossTerms {
+    let labels = targets.labels;
+    let options = (outputs.target_logits.kind(), labels.device());
+    let alpha = match method.trains_alpha() {
+        true => {
+            let target = outputs.features.select(1, model.auxiliary_branches());
+            model.uncertainty.forward(&target, labels)
+        }
+        false => Tensor::ones([1, 1], options),
+    };
+    let logits = &alpha * &outputs.target_logits;
+    let target = match targets.crowd {
+        Some(crowd) => soft_cross_entropy(&logits, crowd),
+        None => cross_entropy(&logits, labels),
+    };
+    let zero = || Tensor::zeros([] as [i64; 0], options);
+    let mut terms = LossTerms {
+        target,
+        soft: zero(),
+        similarity: zero(),
+        auxiliary: zero(),
         alpha: alpha.detach().mean(alpha.kind()),
+    };
+    if let Some(kind) = method.auxiliary() {
+        terms.mine(kind, outputs, labels, method);
     }
+    terms
 }
 
 /// CE, the mean over the images of -log softmax(logits)_y: logits `[N, C]`, labels `[N]` -> one value.
@@ -40,9 +73,35 @@ fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
     logits.log_softmax(1, logits.kind()).nll_loss(labels)
 }
 
+/// The mean over the images of -sum_c q_c log softmax(logits)_c: logits and q `[N, C]` -> one value.
+fn soft_cross_entropy(logits: &Tensor, crowd: &Tensor) -> Tensor {
+    let kind = logits.kind();
+    -(logits.log_softmax(1, kind) * crowd.to_kind(kind))
+        .sum_dim_intlist([1i64].as_slice(), false, kind)
+        .mean(kind)
+}
+
 impl LossTerms {
-    /// `w_u(e) * (L_wce + omega * L_soft + gamma * L_sp) + w_d(e) * L_aux`
+    /// The terms of the auxiliary branches.
+    fn mine(&mut self, kind: Latent, outputs: &TrainOutputs, labels: &Tensor, method: &Method) {
+        let mined = match kind {
+            Latent::Negative => latent(&outputs.mined_logits, labels, method.temperature),
+            Latent::All => latent_of_all(&outputs.mined_logits, labels),
+        };
+        self.soft = soft(&outputs.target_logits, &mined, labels);
+        self.similarity = similarity(&outputs.features, labels);
+        self.auxiliary = match kind {
+            Latent::Negative => auxiliary(&outputs.auxiliary_logits, labels),
+            Latent::All => auxiliary_of_all(&outputs.auxiliary_logits, labels),
+        };
+    }
+
+    /// `w_u(e) * (L_wce + omega * L_soft + gamma * L_sp) + w_d(e) * L_aux`; the target's term alone
+    /// and without a ramp where there are no auxiliary branches.
     pub fn total(&self, method: &Method, epoch: f64) -> Tensor {
+        if method.auxiliary().is_none() {
+            return self.target.shallow_clone();
+        }
         let target = &self.target + method.omega * &self.soft + method.gamma * &self.similarity;
         ramp::up(epoch, method.beta) * target + ramp::down(epoch, method.beta) * &self.auxiliary
     }

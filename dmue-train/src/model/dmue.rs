@@ -7,6 +7,7 @@ use super::network::{EPSILON, Stack};
 use super::norm::calibrate;
 use super::spec::Backbone;
 use super::uncertainty::Uncertainty;
+use crate::config::Latent;
 
 const MOMENTUM: f64 = 0.1;
 const HEAD_DEVIATION: f64 = 0.001; // impl, method.md section 1
@@ -18,12 +19,14 @@ pub struct Dmue {
     feature: i64,
     dropout: f64,
     stem: Stack,
-    /// Copies 0..C are the auxiliary branches, copy C is the target branch.
+    /// B, the number of auxiliary branches: C, or 0 for a plain network.
+    auxiliary: i64,
+    /// Copies 0..B are the auxiliary branches, copy B is the target branch.
     branches: Stack,
     /// None where the backbone says so.
     neck: Option<Neck>,
-    /// `[C, C-1, D]`
-    auxiliary_heads: Tensor,
+    /// `[B, K, D]`, K = C-1 classes to learn (LD-N) or C (LD-A); `None` without branches.
+    auxiliary_heads: Option<Tensor>,
     /// `[C, D]`
     target_head: Tensor,
     /// `[C]`, added to the logits of inference.
@@ -41,17 +44,36 @@ struct Neck {
     running_var: Tensor,
 }
 
-/// What one training pass over a batch of N images gives; D features, C classes.
+/// What one training pass over a batch of N images gives; D features, C classes, B = C auxiliary
+/// branches of K = C-1 (LD-N) or C (LD-A) logits, or B = 0.
 #[derive(Debug)]
 pub struct TrainOutputs {
-    /// `[N, C+1, D]`, before dropout and neck; index C is the target branch.
+    /// `[N, B+1, D]`, before dropout and neck; index B is the target branch.
     pub features: Tensor,
     /// `[N, C]`
     pub target_logits: Tensor,
-    /// `[C, N, C-1]`: branch i's logits, with dropout, for L_aux.
+    /// `[B, N, K]`: branch i's logits, with dropout, for L_aux.
     pub auxiliary_logits: Tensor,
-    /// `[C, N, C-1]`: the same without dropout, for the mined distribution.
+    /// `[B, N, K]`: the same without dropout, for the mined distribution.
     pub mined_logits: Tensor,
+}
+
+/// Mean and variance of each auxiliary branch's features over many images, `[B, D]`.
+#[derive(Debug)]
+pub struct BranchStatistics {
+    /// `[B, D]`
+    pub mean: Tensor,
+    /// `[B, D]`
+    pub variance: Tensor,
+}
+
+impl BranchStatistics {
+    /// Of features `[N, B, D]`.
+    pub fn of(features: &Tensor) -> Self {
+        let mean = features.mean_dim([0i64].as_slice(), false, Kind::Float);
+        let variance = (features - &mean).square().mean_dim([0i64].as_slice(), false, Kind::Float);
+        Self { mean, variance }
+    }
 }
 
 /// What inference gives.
@@ -73,22 +95,35 @@ pub struct Classifier {
 }
 
 impl Dmue {
-    /// Makes the variables for `classes` classes, drawn from tch's generator.
+    /// Makes the variables for `classes` classes, drawn from tch's generator; branches mine LD-N.
     pub fn new(path: &nn::Path, backbone: &Backbone, classes: i64, dropout: f64) -> Self {
+        Self::with(path, backbone, classes, dropout, Some(Latent::Negative))
+    }
+
+    /// The same with the auxiliary branches that `latent` needs; without any it is the baseline.
+    pub fn with(
+        path: &nn::Path,
+        backbone: &Backbone,
+        classes: i64,
+        dropout: f64,
+        latent: Option<Latent>,
+    ) -> Self {
         let feature = backbone.feature();
         let head = nn::Init::Randn { mean: 0., stdev: HEAD_DEVIATION };
+        let auxiliary = if latent.is_some() { classes } else { 0 };
+        let auxiliary_heads = latent.map(|latent| {
+            let learnt = if latent == Latent::Negative { classes - 1 } else { classes };
+            (path / "heads").var("auxiliary", &[classes, learnt, feature], head)
+        });
         Self {
             classes,
             feature,
             dropout,
+            auxiliary,
             stem: Stack::new(path, &backbone.stem, 1),
-            branches: Stack::new(path, &backbone.branch, classes + 1),
+            branches: Stack::new(path, &backbone.branch, auxiliary + 1),
             neck: backbone.neck.then(|| Neck::new(&(path / "neck"), feature)),
-            auxiliary_heads: (path / "heads").var(
-                "auxiliary",
-                &[classes, classes - 1, feature],
-                head,
-            ),
+            auxiliary_heads,
             prior_shift: Tensor::zeros([classes], (Kind::Float, path.device())),
             target_head: (path / "heads").var("target", &[classes, feature], head),
             uncertainty: Uncertainty::new(&(path / "uncertainty"), classes),
@@ -110,11 +145,32 @@ impl Dmue {
         self.classes
     }
 
+    /// B, the number of auxiliary branches, C or 0; in `branches` the target branch has this index.
+    pub fn auxiliary_branches(&self) -> i64 {
+        self.auxiliary
+    }
+
+    /// The auxiliary branches' features `[N, B, D]` with running statistics, for use after training:
+    /// images `[N,ch,S,S]`, normalised.
+    pub fn auxiliary_features(&self, images: &Tensor) -> Tensor {
+        tch::no_grad(|| self.features(images, false).narrow(1, 0, self.auxiliary))
+    }
+
+    /// What the auxiliary branches say of features `[N, B, D]` when the neck normalises by
+    /// `statistics` in place of the batch, so that a face's answer is its own: logits `[B, N, K]`.
+    pub fn mined_logits(&self, features: &Tensor, statistics: &BranchStatistics) -> Tensor {
+        tch::no_grad(|| {
+            let Some(neck) = &self.neck else { return self.headed(features) };
+            let deviation = (&statistics.variance + EPSILON).sqrt();
+            self.headed(&((features - &statistics.mean) / deviation * &neck.scale))
+        })
+    }
+
     /// One pass of every branch over the whole batch: images `[N,ch,S,S]`, normalised.
     pub fn forward_train(&self, images: &Tensor) -> TrainOutputs {
         let features = self.features(images, true);
-        let auxiliary = features.narrow(1, 0, self.classes);
-        let target = features.select(1, self.classes);
+        let auxiliary = features.narrow(1, 0, self.auxiliary);
+        let target = features.select(1, self.auxiliary);
         let dropped = auxiliary.dropout(self.dropout, true);
         TrainOutputs {
             target_logits: self
@@ -129,7 +185,7 @@ impl Dmue {
     /// The target branch with running statistics: what is exported.
     pub fn forward_target(&self, images: &Tensor) -> TargetOutputs {
         tch::no_grad(|| {
-            let feature = self.features(images, false).select(1, self.classes);
+            let feature = self.features(images, false).select(1, self.auxiliary);
             let classifier = self.classifier();
             TargetOutputs {
                 logits: feature.linear(&classifier.weight, Some(&classifier.bias)),
@@ -158,14 +214,14 @@ impl Dmue {
     pub fn calibrate(&self, images: &Tensor, head: bool) {
         tch::no_grad(|| {
             let maps = self.branches.calibrate(&self.stem.calibrate(images));
-            let feature = self.pooled(&maps).select(1, self.classes);
+            let feature = self.pooled(&maps).select(1, self.auxiliary);
             if let (Some(neck), true) = (&self.neck, head) {
                 calibrate(&feature, [&neck.scale, &neck.running_mean, &neck.running_var], None);
             }
         });
     }
 
-    /// `[N,ch,S,S]` -> `[N, C+1, D]`
+    /// `[N,ch,S,S]` -> `[N, B+1, D]`
     fn features(&self, images: &Tensor, train: bool) -> Tensor {
         let shared = self.stem.forward(images, train);
         self.pooled(&self.branches.forward(&shared, train))
@@ -175,7 +231,7 @@ impl Dmue {
     fn pooled(&self, maps: &Tensor) -> Tensor {
         maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float).view([
             -1,
-            self.classes + 1,
+            self.auxiliary + 1,
             self.feature,
         ])
     }
@@ -188,13 +244,20 @@ impl Dmue {
         }
     }
 
-    /// `[N, C, D]` -> `[C, N, C-1]`
+    /// `[N, B, D]` -> `[B, N, K]`
     fn auxiliary_logits(&self, features: &Tensor) -> Tensor {
-        let necked = match &self.neck {
-            Some(neck) => neck.batch(features),
-            None => features.shallow_clone(),
-        };
-        necked.transpose(0, 1).bmm(&self.auxiliary_heads.transpose(1, 2))
+        match &self.neck {
+            Some(neck) => self.headed(&neck.batch(features)),
+            None => self.headed(features),
+        }
+    }
+
+    /// `[N, B, D]` after the neck -> `[B, N, K]`
+    fn headed(&self, necked: &Tensor) -> Tensor {
+        match &self.auxiliary_heads {
+            Some(heads) => necked.transpose(0, 1).bmm(&heads.transpose(1, 2)),
+            None => Tensor::zeros([0, necked.size()[0], 0], (necked.kind(), necked.device())),
+        }
     }
 }
 

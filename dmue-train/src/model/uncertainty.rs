@@ -37,8 +37,15 @@ impl Uncertainty {
     /// alpha = sigmoid(W2 . PReLU(W1 . `[SV, onehot]` + b1) + b2): feature `[N,D]`, labels `[N]` -> `[N,1]`.
     pub fn forward(&self, feature: &Tensor, labels: &Tensor) -> Tensor {
         let classes = self.bias1.size1().unwrap_or(0);
-        let values = scale(&similarity(feature, labels, classes));
-        let input = Tensor::cat(&[values, labels.one_hot(classes).to_kind(feature.kind())], 1);
+        self.judge(&similarity(feature, labels, classes), labels)
+    }
+
+    /// alpha for similarity values `[N,C]` that come from elsewhere than the batch: labels `[N]` ->
+    /// `[N,1]`.
+    pub fn judge(&self, similarity: &Tensor, labels: &Tensor) -> Tensor {
+        let classes = similarity.size()[1];
+        let one_hot = labels.one_hot(classes).to_kind(similarity.kind());
+        let input = Tensor::cat(&[scale(similarity), one_hot], 1);
         input
             .linear(&self.weight1, Some(&self.bias1))
             .prelu(&self.slope)

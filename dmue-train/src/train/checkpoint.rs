@@ -9,7 +9,8 @@ use tch::{Device, Tensor, nn};
 use super::optimiser::Optimiser;
 use crate::error::{Error, Result};
 
-/// Older checkpoints are removed once this many newer ones are safely on disk.
+/// Older checkpoints are removed once this many newer ones are safely on disk, except those that
+/// `keep_every` asks for.
 const KEPT: usize = 2;
 
 /// How far a run is.
@@ -30,6 +31,7 @@ pub fn save(
     store: &nn::VarStore,
     optimiser: &Optimiser,
     position: Position,
+    keep_every: usize,
 ) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::file(folder))?;
     let count = |count: usize| Tensor::from_slice(&[count as i64]);
@@ -43,7 +45,8 @@ pub fn save(
     tensors.extend(state.map(|(name, value)| (format!("optimiser.{name}"), value)));
     write(&path(folder, position), &tensors)?;
     let (finished, cut_short) = list(folder)?;
-    for old in finished.iter().rev().skip(KEPT).chain(&cut_short) {
+    let old = finished.iter().rev().skip(KEPT).filter(|file| !is_kept(file, keep_every));
+    for old in old.chain(&cut_short) {
         fs::remove_file(old).map_err(Error::file(old))?;
     }
     Ok(())
@@ -53,6 +56,15 @@ pub fn save(
 pub fn is_finite(store: &nn::VarStore) -> bool {
     let finite = |value: &Tensor| value.isfinite().all().int64_value(&[]) != 0;
     store.variables().values().all(finite)
+}
+
+/// Whether a checkpoint is that of a whole epoch which `keep_every` divides.
+fn is_kept(file: &Path, keep_every: usize) -> bool {
+    let epoch = file
+        .file_name()
+        .and_then(|name| name.to_str()?.strip_prefix("epoch-")?.strip_suffix(".safetensors"))
+        .and_then(|epoch| epoch.parse::<usize>().ok());
+    epoch.is_some_and(|epoch| keep_every > 0 && epoch.is_multiple_of(keep_every))
 }
 
 /// The newest checkpoint of a run's folder.
@@ -161,7 +173,10 @@ fn path(folder: &Path, position: Position) -> PathBuf {
 }
 
 /// Finished checkpoints, oldest first, and what was being written when a run was ended.
-fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let (mut found, mut cut_short) = (vec![], vec![]);
     for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
         let path = entry.map_err(Error::file(folder))?.path();

@@ -4,13 +4,14 @@ use indicatif::ProgressBar;
 use tch::{Device, Tensor};
 
 use super::checkpoint::Position;
+use super::clock::{Clock, Stage};
 use super::optimiser::Optimiser;
-use crate::config::Config;
+use crate::config::{Config, Objective};
 use crate::data::augment::augment;
 use crate::data::dataset::Dataset;
 use crate::data::sampler::Sampler;
 use crate::error::{Error, Result};
-use crate::losses::criterion::terms;
+use crate::losses::criterion::{Targets, terms};
 use crate::model::dmue::Dmue;
 
 /// Mean and deviation of pixel values on 0..1, stated in the manifest too.
@@ -33,6 +34,8 @@ pub struct Trainer<'a> {
     pub optimiser: Optimiser,
     /// Where everything lives.
     pub device: Device,
+    /// What the stages of the steps took so far.
+    pub clock: Clock,
 }
 
 /// Asked after every step whether the user wants to stop.
@@ -73,27 +76,49 @@ impl Trainer<'_> {
         Ok(Done::Epoch(sums.into_iter().map(|(name, sum)| (name, sum / count)).collect()))
     }
 
-    fn step(
+    /// One step on the images of `indices`, the `step`-th of an epoch's `steps`; the value of each
+    /// term.
+    ///
+    /// # Errors
+    /// A loss that is no number.
+    pub fn step(
         &mut self,
         epoch: usize,
         step: usize,
         steps: usize,
         indices: &[usize],
     ) -> Result<Means> {
+        self.clock.start();
         let seed = derive(self.config.seed, epoch, step);
         tch::manual_seed(seed as i64); // dropout and noise
         let (images, labels) = self.data.batch(indices, self.device);
         let images = normalise(&augment(&images, &self.config.augment, seed));
+        self.clock.lap(Stage::Load);
         let outputs = self.model.forward_train(&images);
-        let terms = terms(&self.model, &outputs, &labels, &self.config.method);
+        self.clock.lap(Stage::Forward);
+        let crowd = self.crowd(indices);
+        let targets = Targets { labels: &labels, crowd: crowd.as_ref() };
+        let terms = terms(&self.model, &outputs, &targets, &self.config.method);
         let total = terms.total(&self.config.method, epoch as f64);
         let value = total.double_value(&[]);
         if !value.is_finite() {
             return Err(Error::Diverged { value, epoch, step });
         }
+        self.clock.lap(Stage::Losses);
+        self.optimiser.backward(&total);
+        self.clock.lap(Stage::Backward);
         let progress = epoch as f64 + step as f64 / steps as f64;
-        self.optimiser.step(&total, progress, self.config.epochs as f64);
+        self.optimiser.update(progress, self.config.epochs as f64);
+        self.clock.lap(Stage::Update);
         Ok(std::iter::once(("total", value)).chain(terms.values()).collect())
+    }
+}
+
+impl Trainer<'_> {
+    /// The crowd's distributions, where they are what is learnt.
+    fn crowd(&self, indices: &[usize]) -> Option<Tensor> {
+        let asked = self.config.method.objective == Objective::Votes;
+        asked.then(|| self.data.crowd(indices, self.device)).flatten()
     }
 }
 

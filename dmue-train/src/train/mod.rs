@@ -1,6 +1,7 @@
 //! The training loop: no formula, only order.
 
 pub mod checkpoint;
+pub mod clock;
 pub mod epoch;
 pub mod folder;
 pub mod log;

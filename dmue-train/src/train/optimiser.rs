@@ -80,8 +80,18 @@ impl Optimiser {
     /// Clears gradients, runs backward, moves the variables. `progress` is the epoch with its
     /// fraction, `epochs` the length of the schedule.
     pub fn step(&mut self, loss: &Tensor, progress: f64, epochs: f64) {
+        self.backward(loss);
+        self.update(progress, epochs);
+    }
+
+    /// The first half of [`Self::step`]: clears gradients, runs backward.
+    pub fn backward(&mut self, loss: &Tensor) {
         self.parameters.iter_mut().for_each(|parameter| parameter.value.zero_grad());
         loss.backward();
+    }
+
+    /// The second half of [`Self::step`]: moves the variables.
+    pub fn update(&mut self, progress: f64, epochs: f64) {
         self.steps += 1;
         tch::no_grad(|| {
             for parameter in &mut self.parameters {

@@ -9,12 +9,13 @@ use serde_json::json;
 use tch::{Device, nn};
 
 use super::checkpoint::{self, Position};
+use super::clock::{Clock, Stage};
 use super::epoch::{Done, Means, Stop, Trainer, normalise};
 use super::folder::RunFolder;
 use super::log::Log;
 use super::optimiser::Optimiser;
 use super::validate::validate;
-use crate::config::Config;
+use crate::config::{Config, Objective};
 use crate::data::dataset::{Dataset, Source};
 use crate::data::sample::CropSpec;
 use crate::data::sampler::Sampler;
@@ -78,8 +79,10 @@ impl RunData {
              validation, {repeated} duplicates within validation left out"
         ));
         let (train, held_out) = train.hold_out(config.data.held_out, config.seed);
+        let mut train = Dataset::new(&train)?;
+        train.flip_labels(config.data.flip_labels, config.seed);
         Ok(Self {
-            train: Dataset::new(&train)?,
+            train,
             held_out: Dataset::new(&held_out)?,
             valid: Dataset::new(&unique)?,
             summary,
@@ -92,8 +95,20 @@ pub fn network(config: &Config, classes: usize, device: Device) -> Result<(nn::V
     let backbone = Backbone::of(&config.model)?;
     tch::manual_seed(config.seed as i64);
     let store = nn::VarStore::new(device);
-    let model = Dmue::new(&store.root(), &backbone, classes as i64, config.model.dropout);
+    let auxiliary = config.method.auxiliary();
+    let dropout = config.model.dropout;
+    let model = Dmue::with(&store.root(), &backbone, classes as i64, dropout, auxiliary);
     Ok((store, model))
+}
+
+fn check_votes(config: &Config, train: &Dataset) -> Result<()> {
+    if config.method.objective == Objective::Votes && train.votes.is_none() {
+        return Err(Error::Config(
+            "method.objective = \"votes\": the training data have no votes; use \"ce\" or \"dmue\""
+                .into(),
+        ));
+    }
+    Ok(())
 }
 
 /// Trains from the run's newest checkpoint, or from the start where it has none, until the config's
@@ -113,11 +128,18 @@ pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -
             Position::default()
         }
     };
-    let classes = &data.train.classes;
-    let sampler =
-        Sampler::new(&data.train.labels, classes, config.batch, config.data.class_exponent)?;
+    let sampler = Sampler::of(&data.train.labels, &data.train.classes, &config)?;
+    check_votes(&config, &data.train)?;
     let log = Log::open(&folder.log(), from.epochs)?;
-    let trainer = Trainer { config: &config, data: &data.train, sampler, model, optimiser, device };
+    let trainer = Trainer {
+        config: &config,
+        data: &data.train,
+        sampler,
+        model,
+        optimiser,
+        device,
+        clock: Clock::new(),
+    };
     Run { trainer, store, valid: &data.valid, checkpoints, log, stop }.train(from)
 }
 
@@ -186,7 +208,9 @@ impl Run<'_> {
             Some(means) => self.report(position.epochs, &means, seconds)?,
             None => String::new(),
         };
-        checkpoint::save(&self.checkpoints, &self.store, &self.trainer.optimiser, position)?;
+        let keep_every = self.trainer.config.keep_every;
+        let optimiser = &self.trainer.optimiser;
+        checkpoint::save(&self.checkpoints, &self.store, optimiser, position, keep_every)?;
         bar.suspend(|| eprint!("{line}"));
         Ok(position)
     }
@@ -199,6 +223,7 @@ impl Run<'_> {
         self.log.write(&json!({
             "epoch": epoch,
             "seconds": seconds,
+            "loading": self.trainer.clock.share(Stage::Load),
             "loss": terms,
             "valid_accuracy": valid.accuracy,
             "valid_mean_recall": valid.mean_recall,

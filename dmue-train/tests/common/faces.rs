@@ -37,7 +37,13 @@ pub fn source(classes: usize, per_class: usize, size: usize, seed: u64) -> Sourc
         let label = index % classes;
         let pixels = pixels(label, classes, size, &mut draws);
         let crop = FaceCrop { size: size as u32, channels: 1, pixels };
-        Sample { name: format!("made {index}"), crop, label, original: [size as u32; 2] }
+        Sample {
+            name: format!("made {index}"),
+            crop,
+            label,
+            votes: None,
+            original: [size as u32; 2],
+        }
     });
     Source {
         samples: samples.collect(),
@@ -131,4 +137,23 @@ fn votes_column(rows: &[PackRow]) -> (Vec<i32>, Vec<i16>, Vec<i16>) {
         }
     }
     (values, definition, repetition)
+}
+
+/// A pack of 3 classes whose faces have a majority of six votes, two for the next class and one for
+/// "no face".
+pub fn vote_pack(file: &Path, per_class: usize, seed: u64) {
+    let mut draws = Draws::new(seed);
+    let rows: Vec<PackRow> = (0..3 * per_class)
+        .map(|index| {
+            let class = index % 3;
+            let mut votes = vec![0; 5];
+            (votes[class], votes[(class + 1) % 3], votes[4]) = (6, 2, 1);
+            PackRow {
+                name: Some(format!("{index}")),
+                image: Some(png(&pixels(class, 3, 24, &mut draws), 24)),
+                votes: Some(votes),
+            }
+        })
+        .collect();
+    write_pack(file, PACK_SCHEMA, Some("a,b,c,unknown,NF"), &rows);
 }
