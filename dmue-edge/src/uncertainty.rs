@@ -139,14 +139,26 @@ pub fn alpha_input(similarities: &[f32], predicted: usize) -> Vec<f32> {
     input
 }
 
-/// Section 4b, the score's head: `[SV sorted, largest first, SV of predicted, scaled SV,
-/// onehot(predicted)]`, 3C + 1 values. `predicted` is below C.
-pub fn score_input(similarities: &[f32], predicted: usize) -> Vec<f32> {
-    let mut input = similarities.to_vec();
-    input.sort_by(|a, b| b.total_cmp(a));
+/// Section 4b, the score's head: `[SV sorted, SV of predicted, scaled SV, onehot(predicted),
+/// log-probabilities sorted]`, 4C + 1 values, both sorts largest first. `logits` is `[C]`.
+pub fn score_input(similarities: &[f32], logits: &[f32]) -> Vec<f32> {
+    let predicted = predicted_class(logits);
+    let mut input = sorted(similarities.to_vec());
     input.push(similarities.get(predicted).copied().unwrap_or(0.0));
     input.extend(alpha_input(similarities, predicted));
+    input.extend(sorted(log_softmax(logits)));
     input
+}
+
+fn sorted(mut values: Vec<f32>) -> Vec<f32> {
+    values.sort_by(|a, b| b.total_cmp(a));
+    values
+}
+
+fn log_softmax(logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
+    logits.iter().map(|logit| logit - largest - sum.ln()).collect()
 }
 
 /// `sigmoid(W2 . PReLU(W1 x + b1) + b2)`: the two-layer form of both heads (section 4).
@@ -228,7 +240,7 @@ impl PairwiseUncertainty {
     /// Joins the parts.
     ///
     /// # Errors
-    /// When `score_head` does not take 3C + 1 values or `alpha_head` 2C.
+    /// When `score_head` does not take 4C + 1 values or `alpha_head` 2C.
     pub fn new(
         prior: Prior,
         score_head: TwoLayerHead,
@@ -250,7 +262,7 @@ impl PairwiseUncertainty {
         let similarities = similarity(&unit(feature), &self.prior, window);
         let predicted = predicted_class(logits);
         Confidence {
-            score: self.score_head.forward(&score_input(&similarities, predicted)),
+            score: self.score_head.forward(&score_input(&similarities, logits)),
             alpha: self.alpha_head.forward(&alpha_input(&similarities, predicted)),
         }
     }
@@ -271,9 +283,9 @@ impl PairwiseUncertainty {
     }
 }
 
-/// 3C + 1, the length of [`score_input`].
+/// 4C + 1, the length of [`score_input`].
 pub fn score_inputs(classes: usize) -> usize {
-    classes.saturating_mul(3).saturating_add(1)
+    classes.saturating_mul(4).saturating_add(1)
 }
 
 /// 2C, the length of [`alpha_input`].

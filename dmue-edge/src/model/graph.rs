@@ -21,12 +21,17 @@ use crate::uncertainty::{MIN_NORM, MIN_RANGE, PairwiseUncertainty, TwoLayerHead}
 pub fn uncertainty_tail(uncertainty: &PairwiseUncertainty) -> Subgraph {
     let mut tail = Tail::default();
     let similarities = tail.similarity(uncertainty);
-    let one_hot = tail.one_hot(uncertainty.prior().classes());
+    let classes = uncertainty.prior().classes();
+    let one_hot = tail.one_hot(classes);
     let scaled = tail.scale(&similarities);
-    let sorted = tail.sort(&similarities, uncertainty.prior().classes());
+    let sorted = tail.sort("similarities", &similarities, classes);
     let of_predicted = tail.of_predicted(&similarities, &one_hot);
+    let last = vec![attribute_int("axis", -1)];
+    let log_probabilities = tail.add("log_probabilities", "LogSoftmax", &[LOGITS], last);
+    let likely = tail.sort("log_probabilities", &log_probabilities, classes);
 
-    let score_input = tail.concat("score_input", &[&sorted, &of_predicted, &scaled, &one_hot]);
+    let parts = [&sorted, &of_predicted, &scaled, &one_hot, &likely].map(String::as_str);
+    let score_input = tail.concat("score_input", &parts);
     tail.head(SCORE_HEAD, uncertainty.score_head(), &score_input, SCORE);
     let alpha_input = tail.concat("alpha_input", &[&scaled, &one_hot]);
     tail.head(ALPHA_HEAD, uncertainty.alpha_head(), &alpha_input, ALPHA);
@@ -120,13 +125,14 @@ impl Tail {
         self.add("scaled", "Div", &[&above, &range], vec![])
     }
 
-    /// `SV` sorted, largest first `[N, C]`.
-    fn sort(&mut self, similarities: &str, classes: usize) -> String {
-        let count = self.named_i64("sort_count", classes);
-        let [values, indices] = ["uncertainty.sorted", "uncertainty.order"];
+    /// `values` `[N, C]` sorted along the classes, largest first.
+    fn sort(&mut self, name: &str, values: &str, classes: usize) -> String {
+        let count = self.named_i64(&format!("{name}_count"), classes);
+        let sorted = format!("uncertainty.{name}_sorted");
+        let order = format!("uncertainty.{name}_order");
         let attributes = vec![attribute_int("axis", -1), attribute_int("largest", 1)];
-        self.0.nodes.push(node("TopK", &[similarities, &count], &[values, indices], attributes));
-        values.to_string()
+        self.0.nodes.push(node("TopK", &[values, &count], &[&sorted, &order], attributes));
+        sorted
     }
 
     /// `SV` of the predicted class `[N, 1]`.

@@ -52,7 +52,7 @@ pub const OUTPUTS: [&str; 4] = [LOGITS, FEATURE, SCORE, ALPHA];
 pub const CLASS_MEANS: &str = "class_means";
 /// Name of the initialiser with the weight `n0` of the class means, `[1]`.
 pub const PRIOR_WEIGHT: &str = "prior_weight";
-/// First part of the names of the score head's initialisers: `.w1` `[H, 3C+1]`, `.b1` `[H]`,
+/// First part of the names of the score head's initialisers: `.w1` `[H, 4C+1]`, `.b1` `[H]`,
 /// `.prelu` `[1]`, `.w2` `[1, H]`, `.b2` `[1]`.
 pub const SCORE_HEAD: &str = "score_head";
 /// First part of the names of the alpha head's initialisers: `.w1` `[H, 2C]` (H = C in the paper),

@@ -42,6 +42,7 @@ const OPERATORS: [&str; 38] = [
     "Relu",
     "Reshape",
     "Sigmoid",
+    "LogSoftmax",
     "Softmax",
     "Split",
     "Squeeze",

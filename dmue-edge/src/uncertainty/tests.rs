@@ -64,7 +64,7 @@ fn golden_values_of_an_independent_script() {
     let json = include_str!("../../tests/golden/uncertainty.json");
     let golden: Golden = serde_json::from_str(json).unwrap();
     let prior = Prior::new(golden.class_means.concat(), golden.prior_weight, 3, 4).unwrap();
-    let (score, alpha) = (golden.score_head.build(10), golden.alpha_head.build(6));
+    let (score, alpha) = (golden.score_head.build(13), golden.alpha_head.build(6));
     let model = PairwiseUncertainty::new(prior, score, alpha).unwrap();
     let sums = ClassSums { sums: golden.sums.concat(), counts: golden.counts };
     for (window, expected) in [(None, golden.single), (Some(&sums), golden.window)] {
@@ -72,7 +72,7 @@ fn golden_values_of_an_independent_script() {
         assert_close(&unit, &expected.unit, 1e-6);
         let similarities = similarity(&unit, model.prior(), window);
         assert_close(&similarities, &expected.similarities, 1e-6);
-        assert_close(&score_input(&similarities, 2), &expected.score_input, ROUNDING);
+        assert_close(&score_input(&similarities, &golden.logits), &expected.score_input, ROUNDING);
         assert_close(&alpha_input(&similarities, 2), &expected.alpha_input, ROUNDING);
         let found = model.confidence(&golden.feature, &golden.logits, window);
         assert_close(&[found.score, found.alpha], &[expected.score, expected.alpha], 1e-6);
@@ -112,6 +112,10 @@ fn naive(
     front.sort_by(|a, b| b.partial_cmp(a).unwrap());
     front.push(sv[predicted]);
     front.extend(&tail);
+    let total: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+    let mut likely: Vec<f64> = logits.iter().map(|&z| (f64::from(z).exp() / total).ln()).collect();
+    likely.sort_by(|a, b| b.partial_cmp(a).unwrap());
+    front.extend(&likely);
     (naive_head(model.score_head(), &front), naive_head(model.alpha_head(), &tail))
 }
 
@@ -171,10 +175,9 @@ fn of_equal_logits_the_first_is_predicted() {
 
 #[test]
 fn ties_keep_every_value_in_the_sorted_part() {
-    assert_eq!(
-        score_input(&[0.5, 0.75, 0.5], 1),
-        [0.75, 0.5, 0.5, 0.75, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0]
-    );
+    let found = score_input(&[0.5, 0.75, 0.5], &[0.0, 3f32.ln(), 0.0]);
+    assert_eq!(found[..10], [0.75, 0.5, 0.5, 0.75, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
+    assert_close(&found[10..], &[0.6f32.ln(), 0.2f32.ln(), 0.2f32.ln()], 1e-6);
 }
 
 #[test]
@@ -191,12 +194,12 @@ fn parts_of_other_sizes_are_refused() {
     assert_eq!(head(3, 0, 0, 0), Err(shape("a head's b1", 0, 1)));
     assert!(head(0, 0, 1, 1).is_err());
     let prior = || Prior::new(vec![0.0; 8], 1.0, 2, 4).unwrap();
-    let (of_4, of_7) = (head(4, 8, 2, 2).unwrap(), head(7, 14, 2, 2).unwrap());
-    assert!(PairwiseUncertainty::new(prior(), of_7.clone(), of_4.clone()).is_ok());
+    let (of_4, of_9) = (head(4, 8, 2, 2).unwrap(), head(9, 18, 2, 2).unwrap());
+    assert!(PairwiseUncertainty::new(prior(), of_9.clone(), of_4.clone()).is_ok());
     let error = PairwiseUncertainty::new(prior(), of_4.clone(), of_4).unwrap_err();
-    assert_eq!(error, shape("score_head's input", 4, 7));
-    let error = PairwiseUncertainty::new(prior(), of_7.clone(), of_7).unwrap_err();
-    assert_eq!(error, shape("alpha_head's input", 7, 4));
+    assert_eq!(error, shape("score_head's input", 4, 9));
+    let error = PairwiseUncertainty::new(prior(), of_9.clone(), of_9).unwrap_err();
+    assert_eq!(error, shape("alpha_head's input", 9, 4));
 }
 
 /// Seed section 4, eq. 6-13: for unit `x = cos(theta) c + sin(theta) u` with `u` a random direction
@@ -315,13 +318,16 @@ proptest! {
     ) {
         let permuted: Vec<f32> = order.iter().map(|&i| sv[i]).collect();
         let moved = order.iter().position(|&i| i == predicted).unwrap();
-        let (before, after) = (score_input(&sv, predicted), score_input(&permuted, moved));
+        let hot = |class: usize| (0..sv.len()).map(|i| f32::from(u8::from(i == class))).collect::<Vec<_>>();
+        let (before, after) =
+            (score_input(&sv, &hot(predicted)), score_input(&permuted, &hot(moved)));
         let c = sv.len();
         prop_assert_eq!(&before[..=c], &after[..=c]);
         for part in [c + 1, 2 * c + 1] {
             let expected: Vec<f32> = order.iter().map(|&i| before[part + i]).collect();
             prop_assert_eq!(&after[part..part + c], &expected[..]);
         }
+        assert_close(&before[3 * c + 1..], &after[3 * c + 1..], ROUNDING);
     }
 
     #[test]

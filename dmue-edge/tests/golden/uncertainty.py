@@ -14,8 +14,8 @@ N0 = 7.5
 SUMS = [[1.2, -0.4, 0.1, 1.9], [0.0, 0.0, 0.0, 0.0], [-0.7, 0.2, 0.5, 0.3]]
 COUNTS = [3.0, 0.0, 1.25]
 SCORE_W1 = [
-    [0.31, -0.72, 0.55, 0.14, -0.93, 0.28, 0.67, -0.41, 0.83, -0.19],
-    [-0.62, 0.47, -0.15, -1.38, -0.76, 0.52, -0.34, 0.91, -1.08, 0.43],
+    [0.31, -0.72, 0.55, 0.14, -0.93, 0.28, 0.67, -0.41, 0.83, -0.19, 0.36, -0.27, 0.12],
+    [-0.62, 0.47, -0.15, -1.38, -0.76, 0.52, -0.34, 0.91, -1.08, 0.43, -0.58, 0.22, 0.49],
 ]
 ALPHA_W1 = [[0.8, -0.5, 0.3, -0.9, 0.2, 0.6], [-0.4, 0.1, -0.7, 0.5, 0.9, -1.3]]
 SCORE_REST = dict(b1=[0.21, -0.37], prelu=0.15, w2=[1.4, -0.9], b2=-0.25)
@@ -40,7 +40,9 @@ def answers(sums, counts):
     predicted = LOGITS.index(max(LOGITS))
     one_hot = [float(i == predicted) for i in range(3)]
     alpha_input = scaled + one_hot
-    score_input = sorted(sv, reverse=True) + [sv[predicted]] + scaled + one_hot
+    total = math.fsum(math.exp(z) for z in LOGITS)
+    log_probabilities = [math.log(math.exp(z) / total) for z in LOGITS]
+    score_input = sorted(sv, reverse=True) + [sv[predicted]] + scaled + one_hot + sorted(log_probabilities, reverse=True)
     return dict(
         unit=f,
         similarities=sv,

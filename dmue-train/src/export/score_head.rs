@@ -12,14 +12,14 @@ use crate::model::uncertainty::{scale, unit};
 use crate::train::optimiser::Optimiser;
 
 const HIDDEN: i64 = 16;
-const STEPS: usize = 600;
-/// The weight decay is strong: a few thousand examples for 400 weights.
+const STEPS: usize = 300;
+/// The weight decay is strong: a few thousand examples for 600 weights.
 const SETTINGS: Settings = Settings {
     rule: Rule::Adamw,
     body_rate: 1e-2,
     head_rate: 1e-2,
     uncertainty_rate: 0.,
-    weight_decay: 0.3,
+    weight_decay: 1.,
     warmup: 0.,
     steps: None,
 };
@@ -28,7 +28,7 @@ const MIN_DEVIATION: f64 = 1e-6;
 /// What the head learns from: a row per held-out face and per its mirror image.
 #[derive(Debug)]
 pub struct Examples {
-    /// `[n, 3C+1]`
+    /// `[n, 4C+1]`
     inputs: Tensor,
     /// 1 where the predicted label is right `[n]`.
     right: Tensor,
@@ -44,15 +44,17 @@ pub struct ScoreHead {
     bias2: Tensor,
 }
 
-/// [SV sorted descending, SV of the predicted class, scaled SV, onehot(predicted)] for W = 0:
-/// feature `[n,D]`, logits `[n,C]`, class means `[C,D]` -> `[n, 3C+1]`.
+/// [SV sorted, SV of the predicted class, scaled SV, onehot(predicted), log-probabilities sorted]
+/// for W = 0, both sorts largest first:
+/// feature `[n,D]`, logits `[n,C]`, class means `[C,D]` -> `[n, 4C+1]`.
 pub fn inputs(feature: &Tensor, logits: &Tensor, means: &Tensor) -> Tensor {
     let similarity = unit(feature).matmul(&means.transpose(0, 1));
     let predicted = logits.argmax(1, true);
     let (sorted, _) = similarity.sort(1, true);
     let one_hot = predicted.squeeze_dim(1).one_hot(logits.size()[1]).to_kind(Kind::Float);
     let own = similarity.gather(1, &predicted, false);
-    Tensor::cat(&[sorted, own, scale(&similarity), one_hot], 1)
+    let (likely, _) = logits.log_softmax(1, Kind::Float).sort(1, true);
+    Tensor::cat(&[sorted, own, scale(&similarity), one_hot, likely], 1)
 }
 
 impl Examples {
@@ -106,7 +108,8 @@ impl ScoreHead {
         Self {
             weight1: path.var("w1_weight", &[HIDDEN, inputs], normal(inputs)),
             bias1: path.var("b1", &[HIDDEN], nn::Init::Const(0.)),
-            slope: path.var("prelu", &[1], nn::Init::Const(0.25)),
+            // A slope of 1 starts as a linear head; few examples speak for more.
+            slope: path.var("prelu", &[1], nn::Init::Const(1.)),
             weight2: path.var("w2_weight", &[1, HIDDEN], normal(HIDDEN)),
             bias2: path.var("b2", &[1], nn::Init::Const(0.)),
         }
@@ -121,7 +124,7 @@ impl ScoreHead {
         })
     }
 
-    /// `[n, 3C+1]` -> scores `[n]` in 0..1.
+    /// `[n, 4C+1]` -> scores `[n]` in 0..1.
     pub fn scores(&self, inputs: &Tensor) -> Tensor {
         tch::no_grad(|| self.logits(inputs).sigmoid())
     }
