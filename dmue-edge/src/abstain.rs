@@ -171,3 +171,139 @@ fn check(scores: &[f32], right: &[bool], rates: &[f64], delta: f64) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::RngExt;
+
+    use super::*;
+    use crate::model::fixture::generator;
+
+    /// Share of wrong answers among faces whose score reaches `threshold`, for scores uniform in
+    /// 0..1 of which a share of `score^2` is right: the mean of 1 - s^2 over threshold..1.
+    fn true_error(threshold: f64) -> f64 {
+        let mean_square = (1.0 + threshold + threshold * threshold) / 3.0;
+        1.0 - mean_square
+    }
+
+    fn draw(seed: u64, count: usize) -> (Vec<f32>, Vec<bool>) {
+        let mut generator = generator(seed);
+        let face = |_| {
+            let score = generator.random_range(0.0..1.0_f32);
+            (score, generator.random_range(0.0..1.0) < score * score)
+        };
+        (0..count).map(face).unzip()
+    }
+
+    #[test]
+    fn the_bound_is_clopper_and_pearsons() {
+        // No error among n: 1 - delta^(1/n).
+        let bound = error_bound(0, 10, 0.05);
+        assert!((bound - (1.0 - 0.05_f64.powf(0.1))).abs() < 1e-11, "{bound}");
+        // From scipy 1.17: scipy.stats.beta.ppf(1 - delta, wrong + 1, answered - wrong)
+        for (wrong, answered, delta, expected) in [
+            (3, 50, 0.05, 0.147837176364),
+            (37, 900, 0.0125, 0.058508015912),
+            (300, 2363, 0.01, 0.143730239185),
+            (99, 100, 0.1, 0.998946949690),
+        ] {
+            let bound = error_bound(wrong, answered, delta);
+            assert!((bound - expected).abs() < 1e-9, "{wrong} of {answered}: {bound}");
+        }
+        assert_eq!(error_bound(0, 0, 0.05), 1.0);
+        assert_eq!(error_bound(7, 7, 0.05), 1.0);
+    }
+
+    /// Calibrated again and again, tested on the truth: the promise may fail in a share of delta of
+    /// the draws only.
+    #[test]
+    fn the_promised_rate_holds_in_nearly_all_draws() {
+        let rates = [0.2, 0.3, 0.4];
+        let (mut broken, mut draws) = ([0; 3], [0; 3]);
+        for seed in 0..400 {
+            let (scores, right) = draw(seed, 2000);
+            for threshold in calibrate(&scores, &right, &rates, 0.05).unwrap() {
+                let index = rates.iter().position(|rate| *rate == threshold.error_rate).unwrap();
+                draws[index] += 1;
+                broken[index] += usize::from(true_error(threshold.threshold) > rates[index]);
+            }
+        }
+        assert!(draws.iter().all(|count| *count > 300), "promised in {draws:?} of 400 draws");
+        assert!(broken.iter().all(|count| *count <= 20), "broken in {broken:?} of 400 draws");
+    }
+
+    #[test]
+    fn more_faces_come_closer_to_the_rate() {
+        let threshold = |count| {
+            let (scores, right) = draw(7, count);
+            calibrate(&scores, &right, &[0.2], 0.05).unwrap()[0]
+        };
+        let (few, many) = (threshold(2000), threshold(50_000));
+        // 1 - (1 + t + t^2) / 3 = 0.2 at t = 0.785
+        assert!(few.threshold > many.threshold && many.threshold - 0.785 < 0.02, "{many:?}");
+        assert!((many.coverage - (1.0 - many.threshold)).abs() < 0.01, "{many:?}");
+        assert_eq!((many.confidence, many.count), (0.95, 50_000));
+    }
+
+    #[test]
+    fn what_cannot_be_promised_is_left_out() {
+        let (scores, right) = draw(1, 1000);
+        let promised = calibrate(&scores, &right, &[0.001, 0.3], 0.05).unwrap();
+        assert_eq!(promised.len(), 1);
+        assert_eq!(promised[0].error_rate, 0.3);
+        assert!(calibrate(&[], &[], &[0.5], 0.05).unwrap().is_empty());
+        let always_right = calibrate(&[0.5; 100], &[true; 100], &[0.05], 0.05).unwrap();
+        assert_eq!(always_right[0].threshold, 0.0, "a low score is no reason where all is right");
+    }
+
+    #[test]
+    fn a_caller_gets_the_next_lower_rate_or_an_error() {
+        let (scores, right) = draw(1, 20_000);
+        let promised = calibrate(&scores, &right, &[0.1, 0.2, 0.3], 0.05).unwrap();
+        assert_eq!(threshold_for(&promised, 0.25).unwrap().error_rate, 0.2);
+        assert_eq!(threshold_for(&promised, 0.3).unwrap().error_rate, 0.3);
+        let error = threshold_for(&promised, 0.05).unwrap_err().to_string();
+        assert!(error.contains("0.05") && error.contains("[0.1, 0.2, 0.3]"), "{error}");
+        let error = threshold_for(&[], 0.05).unwrap_err().to_string();
+        assert!(error.contains("no thresholds"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_needs_its_threshold() {
+        assert_eq!(answer(3, 0.5, 0.5), Answer::Label(3));
+        assert_eq!(answer(3, 0.499, 0.5), Answer::Unsure);
+        assert_eq!(answer(3, f32::NAN, 0.0), Answer::Unsure);
+    }
+
+    #[test]
+    fn bad_lists_and_rates_are_named() {
+        let error = |scores: &[f32], rates: &[f64], delta| {
+            calibrate(scores, &[true; 2], rates, delta).unwrap_err().to_string()
+        };
+        assert!(error(&[0.5], &[0.1], 0.05).contains("has 2 values where 1"));
+        assert!(error(&[0.5, f32::NAN], &[0.1], 0.05).contains("NaN"));
+        assert!(error(&[0.5; 2], &[0.1, 1.0], 0.05).contains("error rate is 1"));
+        assert!(error(&[0.5; 2], &[0.1], 0.0).contains("delta is 0"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_higher_rate_never_needs_a_higher_threshold(seed in any::<u64>(), count in 1usize..2000) {
+            let (scores, right) = draw(seed, count);
+            let promised = calibrate(&scores, &right, &[0.1, 0.2, 0.3, 0.5], 0.1).unwrap();
+            prop_assert!(promised.windows(2).all(|w| w[0].threshold >= w[1].threshold));
+            prop_assert!(promised.windows(2).all(|w| w[0].coverage <= w[1].coverage));
+        }
+
+        #[test]
+        fn the_bound_is_where_the_tail_is_delta(
+            wrong in 0usize..50,
+            more in 1usize..2000,
+            delta in 0.001f64..0.5,
+        ) {
+            let bound = error_bound(wrong, wrong + more, delta);
+            prop_assert!((at_most(wrong, wrong + more, bound) - delta).abs() < 1e-6);
+        }
+    }
+}

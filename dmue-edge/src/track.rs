@@ -258,3 +258,217 @@ impl Track {
         self.in_sight = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::face::Landmarks;
+
+    /// A made frame: what each detector would find, and how often it was asked.
+    #[derive(Default)]
+    struct Scene {
+        faces: Vec<Face>,
+        /// Whether `look_near` sees them.
+        near_sees: bool,
+        searches: usize,
+        looks: usize,
+    }
+
+    impl FaceSource for Scene {
+        fn search(&mut self) -> Result<Vec<Face>> {
+            self.searches += 1;
+            Ok(self.faces.clone())
+        }
+
+        fn look_near(&mut self, last: &FaceBox) -> Result<Vec<Face>> {
+            self.looks += 1;
+            let near = |face: &&Face| self.near_sees && face.bounding_box.overlap(last) > 0.0;
+            Ok(self.faces.iter().filter(near).copied().collect())
+        }
+    }
+
+    fn face(x: f32, side: f32) -> Face {
+        let point = [x + side / 2.0, side / 2.0];
+        Face {
+            bounding_box: FaceBox { x, y: 0.0, width: side, height: side },
+            landmarks: Landmarks {
+                right_eye: point,
+                left_eye: point,
+                nose: point,
+                mouth: point,
+                right_ear: point,
+                left_ear: point,
+            },
+            detection_score: 0.9,
+        }
+    }
+
+    fn scene(xs: &[f32]) -> Scene {
+        let faces = xs.iter().map(|x| face(*x, 100.0)).collect();
+        Scene { faces, near_sees: true, ..Scene::default() }
+    }
+
+    fn tracker() -> Tracker {
+        Tracker::new(TrackingOptions::default()).unwrap()
+    }
+
+    /// Updates and gives the ids in sight.
+    fn ids(tracker: &mut Tracker, milliseconds: u64, scene: &mut Scene) -> Vec<u64> {
+        let sightings = tracker.update(Duration::from_millis(milliseconds), scene).unwrap();
+        sightings.iter().map(|sighting| sighting.track_id).collect()
+    }
+
+    #[test]
+    fn faces_keep_their_ids_while_they_move_and_pass() {
+        let mut tracker = tracker();
+        for step in 0..50 {
+            let x = step as f32 * 20.0;
+            let mut scene = scene(&[x, 3000.0 - x]);
+            scene.faces.reverse();
+            let sightings = tracker.update(Duration::from_millis(66 * step), &mut scene).unwrap();
+            assert_eq!(sightings.len(), 2);
+            let of = |id| sightings.iter().find(|s| s.track_id == id).unwrap().face.bounding_box.x;
+            assert_eq!([of(1), of(2)], [3000.0 - x, x], "step {step}");
+            assert_eq!(sightings[0].age, Duration::from_millis(66 * step));
+        }
+    }
+
+    #[test]
+    fn the_whole_frame_is_searched_on_keyframes_only_while_all_is_well() {
+        let (mut tracker, mut scene) = (tracker(), scene(&[0.0]));
+        for step in 0..=30 {
+            ids(&mut tracker, step * 100, &mut scene);
+        }
+        assert_eq!(scene.searches, 4, "at 0, 1, 2 and 3 s");
+        assert_eq!(scene.looks, 27, "near the last box on all other frames");
+    }
+
+    #[test]
+    fn an_empty_frame_is_searched_at_intervals() {
+        let (mut tracker, mut scene) = (tracker(), scene(&[]));
+        for step in 0..=10 {
+            assert!(ids(&mut tracker, step * 100, &mut scene).is_empty());
+        }
+        assert_eq!(scene.searches, 4, "at 0, 300, 600 and 900 ms");
+        assert_eq!(scene.looks, 0);
+    }
+
+    #[test]
+    fn a_face_that_the_near_look_misses_is_searched_for_at_once_but_not_every_frame() {
+        let (mut tracker, mut scene) = (tracker(), scene(&[0.0]));
+        assert_eq!(ids(&mut tracker, 0, &mut scene), [1]);
+        scene.near_sees = false;
+        assert_eq!(ids(&mut tracker, 500, &mut scene), [1], "the search found it");
+        assert_eq!(ids(&mut tracker, 600, &mut scene), [0; 0], "too soon for another search");
+        assert_eq!(ids(&mut tracker, 750, &mut scene), [1]);
+        assert_eq!(scene.searches, 3);
+    }
+
+    #[test]
+    fn a_face_that_comes_back_in_time_and_place_is_found_again() {
+        let mut tracker = tracker();
+        assert_eq!(ids(&mut tracker, 0, &mut scene(&[0.0])), [1]);
+        assert!(ids(&mut tracker, 400, &mut scene(&[])).is_empty());
+        assert!(tracker.is_live(1));
+        let sightings = tracker.update(Duration::from_secs(1), &mut scene(&[30.0])).unwrap();
+        assert_eq!(sightings[0].track_id, 1, "1 s is not longer than 1 s");
+        assert_eq!(sightings[0].age, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_face_that_comes_back_late_or_elsewhere_is_a_new_one() {
+        let mut late = tracker();
+        ids(&mut late, 0, &mut scene(&[0.0]));
+        ids(&mut late, 700, &mut scene(&[]));
+        assert_eq!(ids(&mut late, 1001, &mut scene(&[0.0])), [2]);
+        assert!(!late.is_live(1));
+        let mut elsewhere = tracker();
+        ids(&mut elsewhere, 0, &mut scene(&[0.0]));
+        assert_eq!(ids(&mut elsewhere, 300, &mut scene(&[80.0])), [2], "overlap 0.11");
+        assert!(elsewhere.is_live(1), "missing, not lost");
+    }
+
+    #[test]
+    fn time_that_stands_still_loses_nobody() {
+        let mut tracker = tracker();
+        for _ in 0..5 {
+            assert_eq!(ids(&mut tracker, 7, &mut scene(&[0.0])), [1]);
+        }
+        assert!(ids(&mut tracker, 7, &mut scene(&[])).is_empty());
+        assert_eq!(ids(&mut tracker, 7, &mut scene(&[0.0])), [1]);
+    }
+
+    #[test]
+    fn two_tracks_never_share_a_face() {
+        let mut tracker = tracker();
+        assert_eq!(ids(&mut tracker, 0, &mut scene(&[0.0, 60.0])), [1, 2]);
+        // One face is left, near both last boxes.
+        assert_eq!(ids(&mut tracker, 100, &mut scene(&[20.0])).len(), 1);
+        assert_eq!(ids(&mut tracker, 200, &mut scene(&[20.0])).len(), 1);
+    }
+
+    #[test]
+    fn the_largest_number_and_smallest_size_are_kept() {
+        let options =
+            TrackingOptions { maximum_faces: 2, minimum_face: 50.0, ..Default::default() };
+        let mut tracker = Tracker::new(options).unwrap();
+        let mut crowd = scene(&[0.0, 200.0, 400.0]);
+        crowd.faces.insert(0, face(600.0, 40.0));
+        assert_eq!(ids(&mut tracker, 0, &mut crowd), [1, 2]);
+        // The second is gone: the third takes its place on the next search.
+        assert_eq!(ids(&mut tracker, 300, &mut scene(&[0.0, 400.0])), [1, 3]);
+        assert!(!tracker.is_live(2));
+    }
+
+    #[test]
+    fn a_reset_tracker_starts_over_with_new_ids() {
+        let mut tracker = tracker();
+        ids(&mut tracker, 9000, &mut scene(&[0.0]));
+        tracker.reset();
+        assert_eq!(ids(&mut tracker, 0, &mut scene(&[0.0])), [2]);
+    }
+
+    #[test]
+    fn options_out_of_range_are_named() {
+        let default = TrackingOptions::default;
+        let bad = [
+            ("tracking.overlap", TrackingOptions { overlap: 0.0, ..default() }),
+            ("tracking.overlap", TrackingOptions { overlap: f32::NAN, ..default() }),
+            ("tracking.minimum_face", TrackingOptions { minimum_face: -1.0, ..default() }),
+            ("tracking.maximum_faces", TrackingOptions { maximum_faces: 0, ..default() }),
+        ];
+        for (expected, options) in bad {
+            match Tracker::new(options) {
+                Err(SessionError::Option { name, .. }) => assert_eq!(name, expected),
+                other => panic!("{expected}: {other:?}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ids_are_unique_apart_and_never_used_again(
+            frames in prop::collection::vec(
+                (prop::collection::vec(0f32..1000.0, 0..6), any::<bool>(), 0u64..700), 1..40),
+        ) {
+            let options = TrackingOptions { maximum_faces: 3, ..Default::default() };
+            let mut tracker = Tracker::new(options).unwrap();
+            let (mut time, mut gone, mut known) = (0, Vec::new(), Vec::new());
+            for (xs, near_sees, step) in frames {
+                time += step;
+                let mut scene = Scene { near_sees, ..scene(&xs) };
+                let now = Duration::from_millis(time);
+                let sightings = tracker.update(now, &mut scene).unwrap();
+                prop_assert!(scene.searches <= 1 && sightings.len() <= 3);
+                for (i, one) in sightings.iter().enumerate() {
+                    prop_assert!(!gone.contains(&one.track_id));
+                    prop_assert!(sightings[i + 1..].iter().all(|two| two.track_id > one.track_id));
+                    known.push(one.track_id);
+                }
+                gone = known.iter().copied().filter(|id| !tracker.is_live(*id)).collect();
+            }
+        }
+    }
+}

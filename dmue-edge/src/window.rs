@@ -5,7 +5,8 @@
 //! `SV[i] = (n0 <f, mu_i> + <f, s_i>) / (n0 + n_i)`. A frame costs O(C*D) whatever the window holds.
 //!
 //! Consecutive frames are near-duplicates, and a steady wrong label would confirm itself. So a frame
-//! enters only as news, and with its probabilities as weights in place of its label.
+//! enters only as news, with its probabilities as weights in place of its label, and counts only when
+//! the next news has come: the frames in between resemble it and must not be judged by it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,13 +21,16 @@ pub const MOST_FRAMES: usize = 100_000;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WindowOptions {
-    /// W, the largest number of frames kept, 0 to [`MOST_FRAMES`]. 0 keeps none: the score is then
-    /// that of the frame alone, for which calibrated thresholds hold.
+    /// W, the largest number of frames that count, 0 to [`MOST_FRAMES`]. 0 keeps none: the score is
+    /// then that of the frame alone, for which calibrated thresholds hold. It is the default, because
+    /// windows of 10, 50 and 200 frames did not find errors better on made sequences of FERPlus
+    /// faces, where however no person is seen twice.
     pub frames: usize,
     /// A frame leaves when it is older than this; above 0.
     pub age: Duration,
     /// A frame is news when the cosine of its feature to that of the last frame that entered is
-    /// below this, -1..=1.
+    /// below this, -1..=1. With the default model frames of one still face seldom go below 0.92,
+    /// while half of all pairs of different faces are below 0.81.
     pub news_cosine: f32,
     /// A frame is news, however similar, when the last one entered this long ago; 0 lets all in.
     pub news_interval: Duration,
@@ -37,8 +41,8 @@ impl Default for WindowOptions {
         Self {
             frames: 0,
             age: Duration::from_secs(60),
-            news_cosine: 0.9,
-            news_interval: Duration::from_secs(5),
+            news_cosine: 0.8,
+            news_interval: Duration::from_secs(30),
         }
     }
 }
@@ -61,6 +65,9 @@ impl WindowOptions {
 #[derive(Clone, Debug)]
 pub struct Window {
     options: WindowOptions,
+    /// The last frame that entered; it does not count yet.
+    newest: Option<Entry>,
+    /// The frames that count, the oldest first.
     entries: VecDeque<Entry>,
     /// `s_i` `[C, D]` and `n_i` `[C]` in f64: adding and subtracting a million unit features leaves an
     /// error below 1e-9, so nothing has to be added up again.
@@ -92,6 +99,7 @@ impl Window {
         let values = classes.saturating_mul(feature_size);
         Ok(Self {
             options,
+            newest: None,
             entries: VecDeque::new(),
             sums: vec![0.0; values],
             counts: vec![0.0; classes],
@@ -102,10 +110,12 @@ impl Window {
     /// Lets go of frames that are too old at `time`.
     pub fn expire(&mut self, time: Duration) {
         let oldest = time.saturating_sub(self.options.age);
-        if self.entries.front().is_some_and(|entry| entry.time < oldest) {
-            while self.entries.front().is_some_and(|entry| entry.time < oldest) {
-                self.evict();
-            }
+        self.newest = self.newest.take().filter(|entry| entry.time >= oldest);
+        let before = self.entries.len();
+        while self.entries.front().is_some_and(|entry| entry.time < oldest) {
+            self.evict();
+        }
+        if self.entries.len() < before {
             self.round();
         }
     }
@@ -117,7 +127,8 @@ impl Window {
     }
 
     /// Offers a frame seen at `time`, by its `feature` `[D]` (any length) and `probabilities` `[C]`;
-    /// says whether it was news and entered. Then the oldest leaves if there are more than W.
+    /// says whether it was news and entered. Then the news before it counts, and the oldest leaves if
+    /// more than W count.
     ///
     /// # Errors
     /// [`SessionError::Shape`] for another C or D, [`SessionError::NotFinite`], and
@@ -135,26 +146,26 @@ impl Window {
         if self.options.frames == 0 || !self.is_news(&unit_feature, time) {
             return Ok(false);
         }
-        if self.entries.len() >= self.options.frames {
-            self.evict();
+        let entry = Entry { unit_feature, probabilities: probabilities.to_vec(), time };
+        if let Some(news) = self.newest.replace(entry) {
+            self.count_in(news);
         }
-        self.enter(Entry { unit_feature, probabilities: probabilities.to_vec(), time });
-        self.round();
         Ok(true)
     }
 
-    /// Frames in the window, 0..=W.
+    /// Frames that count, 0..=W.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether it holds no frame.
+    /// Whether no frame counts.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Forgets every frame.
     pub fn clear(&mut self) {
+        self.newest = None;
         self.entries.clear();
         self.zero();
         self.round();
@@ -179,7 +190,7 @@ impl Window {
                 return Err(SessionError::NotFinite { part, value });
             }
         }
-        match self.entries.back() {
+        match &self.newest {
             Some(last) if time < last.time => {
                 Err(SessionError::Timestamp { last: last.time, given: time })
             }
@@ -188,15 +199,19 @@ impl Window {
     }
 
     fn is_news(&self, unit_feature: &[f32], time: Duration) -> bool {
-        let Some(last) = self.entries.back() else { return true };
+        let Some(last) = &self.newest else { return true };
         let cosine: f32 = last.unit_feature.iter().zip(unit_feature).map(|(a, b)| a * b).sum();
         cosine < self.options.news_cosine
             || time.saturating_sub(last.time) >= self.options.news_interval
     }
 
-    fn enter(&mut self, entry: Entry) {
+    fn count_in(&mut self, entry: Entry) {
+        if self.entries.len() >= self.options.frames {
+            self.evict();
+        }
         self.accumulate(&entry, 1.0);
         self.entries.push_back(entry);
+        self.round();
     }
 
     fn evict(&mut self) {
@@ -233,3 +248,6 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! Trains DMUE (She et al., CVPR 2021) and exports its target branch for `dmue-edge`.
 //!
 //! Reading order: `config` (what a run depends on), `data` (faces to batches), `model` (stem,
-//! branches, uncertainty), `losses` (method.md's terms), `train` (the loop), `export`, `eval`.
+//! branches, uncertainty), `losses` (method.md's terms), `train` (the loop), `export`, `eval`, `calibrate`.
 
+pub mod calibrate;
 pub mod config;
 pub mod data;
 pub mod device;

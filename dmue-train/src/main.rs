@@ -22,6 +22,8 @@ enum Command {
     Export(commands::export::Arguments),
     /// Measure an exported file on labelled faces, through dmue-edge.
     Eval(commands::eval::Arguments),
+    /// Give an exported file thresholds below which an answer is `Unsure`.
+    Calibrate(commands::calibrate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Command::Fit(arguments) => commands::fit::run(arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
+        Command::Calibrate(arguments) => commands::calibrate::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -53,6 +53,19 @@ impl ModelFile {
         structure::check_wiring(graph, &manifest.input)?;
         Ok(Self { manifest, uncertainty, proto })
     }
+
+    /// The same network with the manifest as it now stands, for [`write()`].
+    ///
+    /// # Errors
+    /// [`ModelError::Manifest`] for values that cannot be true.
+    pub fn into_proto(mut self) -> Result<ModelProto, ModelError> {
+        let json = self.manifest.to_json()?;
+        let mut entries = self.proto.metadata_props.iter_mut();
+        if let Some(entry) = entries.find(|entry| entry.key == MANIFEST_KEY) {
+            entry.value = json;
+        }
+        Ok(self.proto)
+    }
 }
 
 /// Reads the bytes of a model file.

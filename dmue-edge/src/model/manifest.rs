@@ -21,8 +21,8 @@ pub const INPUT_SIZES: std::ops::RangeInclusive<u32> = 8..=1024;
 
 /// Everything about a model that is not a weight.
 ///
-/// Unknown keys are an error: a key that this version does not know may change what the file means,
-/// and a new key therefore comes with a new `format_version`.
+/// Unknown keys are an error: a key that this version does not know may change what the file means.
+/// A new key comes with a new `format_version`, unless files without it mean what they did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
