@@ -145,7 +145,6 @@ class Session {
     };
     std::unique_ptr<dmue_session, Free> handle_;
 };
-
 } // namespace dmue
 
 #endif

@@ -48,8 +48,10 @@
 //!
 //! - Pixels of a camera: [`FrameView::new`] describes them where they are, then [`Session::process`]
 //!   for a stream, [`Engine::predict`] for one picture.
-//! - Face crops: [`Engine::predict_crop`] looks for no faces.
-//! - Landmarks of another detector: [`face::align::align`], then [`Model::infer`].
+//! - Face crops: [`Engine::predict_crops`] looks for no faces.
+//! - Landmarks or boxes of another detector: [`Engine::predict_faces`].
+//! - Threads, messages, the smallest face, the most faces: [`EngineBuilder`](engine::EngineBuilder).
+//! - C and C++: `include/README.md`; the functions are in `ffi`.
 //! - Another model: [`EngineBuilder::model_file`](engine::EngineBuilder::model_file). A model is one
 //!   file, `NAME.dmue.onnx`, with classes, sizes and uncertainty inside; nothing here assumes a
 //!   number of classes. [`model`] describes the file, `dmue-train` writes it.
@@ -70,12 +72,13 @@
 //!   Faces narrower than 20 pixels are left out unless the options say otherwise.
 //! - The score is an estimate from faces like the training set's. Other cameras, lighting or ages may
 //!   shift it: measure on pictures of your own before you rely on a threshold.
-//! - It uses one thread a call and no GPU.
+//! - It uses no GPU, and one thread a call unless
+//!   [`EngineBuilder::threads`](engine::EngineBuilder::threads) allows more.
 //!
 //! # Features
 //!
-//! `cli` (default) builds the `dmue` command and its dependencies; a library user does without:
-//! `dmue-edge = { version = "0.1", default-features = false }`.
+//! `cli` (default) builds the `dmue` command and its dependencies, `capi` (default) the C interface; a
+//! Rust program does without: `dmue-edge = { version = "0.1", default-features = false }`.
 
 pub mod abstain;
 pub mod engine;

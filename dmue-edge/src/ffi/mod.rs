@@ -2,7 +2,7 @@
 //! what holds for every function.
 //!
 //! A function here checks its pointers, calls the crate once, writes its outputs and returns; its
-//! whole body stands inside [`boundary::status`] or [`boundary::value`], so no panic crosses into C.
+//! whole body stands inside `boundary::status` or `boundary::value`, so no panic crosses into C.
 //! Nothing else in the crate depends on this module.
 #![allow(unsafe_code, reason = "C hands over pointers; each unsafe block states what C promised")]
 #![allow(non_camel_case_types, reason = "the names that C programs see")]
