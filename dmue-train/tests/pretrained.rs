@@ -411,17 +411,45 @@ fn a_checkpoint_hands_on_its_target_branch_and_heads_of_the_same_number_of_class
     assert!((0..5).all(|copy| branches.narrow(0, copy * 12, 12).equal(&target)));
 }
 
-/// The start of a ResNet-18 of an eighth of the width, see `state_dict.py`.
+/// The start of a ResNet-18 of an eighth of the width, see `golden/state_dict.py`.
 #[test]
-fn a_state_dict_as_pytorch_pickles_it() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/state_dict.pt");
+fn state_dicts_as_pytorch_pickles_them() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let weight = Tensor::arange(8 * 3 * 7 * 7, (Kind::Float, Device::Cpu)) / 1024.;
+    // In float16 the larger values lose their last bits.
+    for (name, weight, unused) in [
+        ("state_dict.pt", weight.copy(), &[][..]),
+        ("checkpoint.pt", weight.to_kind(Kind::Half).to_kind(Kind::Float), &[]),
+    ] {
+        let network = Network::new("resnet18", 3, 104, 0.125, &TWO);
+        let report = network.start(&golden.join(name)).unwrap();
+        assert_eq!(report.matched, [("stem.conv".into(), None)], "{report}");
+        assert_eq!(report.unused, unused as &[&str], "{report}");
+        assert!(network.variable("stem.conv.weight").flatten(0, -1).equal(&weight), "{name}");
+        assert_eq!(network.variable("stem.conv.running_var").double_value(&[7]), 1.875);
+        assert_eq!(network.variable("stem.conv.norm_bias").double_value(&[7]), 0.25);
+    }
+}
+
+/// A file cut off at any place is refused or, where only the archive's directory is behind the cut,
+/// not: never a panic.
+#[test]
+fn a_damaged_state_dict_is_refused() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("cut.pt");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/state_dict.pt");
+    let bytes = std::fs::read(golden).unwrap();
     let network = Network::new("resnet18", 3, 104, 0.125, &TWO);
-    let report = network.start(&file).unwrap();
-    assert_eq!(report.matched, [("stem.conv".into(), None)], "{report}");
-    let weight = network.variable("stem.conv.weight").flatten(0, -1);
-    let expected = Tensor::arange(8 * 3 * 7 * 7, (Kind::Float, Device::Cpu)) / 1024.;
-    assert!(weight.equal(&expected));
-    assert_eq!(network.variable("stem.conv.running_var").double_value(&[7]), 1.875);
+    for length in (0..bytes.len()).step_by(97) {
+        std::fs::write(&file, &bytes[..length]).unwrap();
+        assert!(refusal(&network, &file).contains("safetensors"));
+    }
+    for place in (0..bytes.len()).step_by(53) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 0x55;
+        std::fs::write(&file, &damaged).unwrap();
+        let _ = network.start(&file); // an unused byte may have been hit
+    }
 }
 
 #[test]

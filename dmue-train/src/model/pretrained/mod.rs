@@ -13,7 +13,9 @@ use crate::error::{Error, Result};
 
 mod layer;
 mod names;
+mod pickle;
 mod source;
+mod state_dict;
 
 /// Names of tensors that a message lists at most.
 const LISTED: usize = 6;
@@ -41,7 +43,8 @@ pub struct Report {
 /// and the heads where they are for the same classes. The last stage goes into all branches.
 ///
 /// Forms: `.safetensors` with our names (also a checkpoint of a run, whose target branch is the one
-/// that is taken) or torchvision's; `.pt`, `.pth`, `.bin`, `.ot` as tch reads them; `.dmue.onnx`.
+/// that is taken) or torchvision's; `.pt`, `.pth`, `.bin`, `.ot`: a state dict as PyTorch saves it
+/// since 1.6, or TorchScript as far as libtorch gives its parameters; `.dmue.onnx`.
 /// Weights of an RGB network serve a gray one and the other way round.
 ///
 /// # Errors

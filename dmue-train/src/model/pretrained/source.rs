@@ -6,12 +6,15 @@ use std::path::Path;
 use dmue_edge::model::file::{self, ModelFile};
 use dmue_edge::model::proto::pb::{ModelProto, TensorProto, tensor_proto::DataType};
 use prost::Message;
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
+
+use super::state_dict;
 
 use crate::error::{Error, Result};
 
-/// What PyTorch files and ours put before every name.
-const PREFIXES: [&str; 2] = ["weights.", "module."];
+/// What may stand before every name: in our checkpoints, in dicts around a state dict, and under
+/// PyTorch's data parallel wrapper.
+const PREFIXES: [&str; 4] = ["weights.", "state_dict.", "model.", "module."];
 
 /// Named tensors in f32 on the CPU.
 pub(super) struct Source {
@@ -33,9 +36,12 @@ impl Source {
         std::fs::File::open(path).map_err(Error::file(path))?;
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let source = match extension.as_str() {
-            "safetensors" => Tensor::read_safetensors(path)
-                .map(Self::named)
-                .map_err(|error| failed(path, &error, "is damaged, or no safetensors file")),
+            "safetensors" => {
+                Tensor::read_safetensors(path).map(Self::named).map_err(|error| Error::Checkpoint {
+                    file: path.into(),
+                    reason: format!("is damaged, or no safetensors file: {error}"),
+                })
+            }
             "pt" | "pth" | "bin" | "ot" => torch(path).map(Self::named),
             "onnx" => onnx(path),
             _ => Err(Error::Checkpoint {
@@ -101,36 +107,22 @@ impl Source {
 }
 
 fn plain(name: &str) -> String {
-    let stripped = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
-    stripped.unwrap_or(name).to_owned()
+    let strip = |name, prefix| str::strip_prefix(name, prefix).unwrap_or(name);
+    PREFIXES.into_iter().fold(name, strip).to_owned()
 }
 
 fn plain_tensor(tensor: &Tensor) -> Tensor {
     tensor.detach().to_device(tch::Device::Cpu).to_kind(Kind::Float)
 }
 
-/// A state dict as PyTorch pickles it since 1.6, or TorchScript, whose running statistics tch does
-/// not give.
 fn torch(path: &Path) -> Result<Vec<(String, Tensor)>> {
-    let state_dict = Tensor::loadz_multi(path);
-    let named = state_dict.or_else(|error| Tensor::load_multi(path).map_err(|_| error));
-    named.map_err(|error| {
-        failed(
-            path,
-            &error,
-            "is not readable here. Read are state dicts of tensors only, as torch.save writes \
-             them since PyTorch 1.6; not whole modules, nor dictionaries with more in them (save \
-             checkpoint['state_dict'] alone), nor older files. In Python, \
-             safetensors.torch.save_file(model.state_dict(), FILE) always works",
-        )
+    state_dict::read(path).map_err(|reason| Error::Checkpoint {
+        file: path.into(),
+        reason: format!(
+            "{reason} (read are tensors in a dict, as torch.save(model.state_dict(), FILE) writes \
+             it; safetensors always work)"
+        ),
     })
-}
-
-fn failed(path: &Path, error: &TchError, what: &str) -> Error {
-    // libtorch's own text goes on with a stack trace.
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    Error::Checkpoint { file: path.into(), reason: format!("{what} ({first})") }
 }
 
 fn onnx(path: &Path) -> Result<Source> {
