@@ -292,8 +292,8 @@ impl Engine {
     }
 
     /// Runs the network on each crop, one at a time: tract takes longer for a face of a batch (with
-    /// the default model 2.5 ms alone, 3.2, 4.6 and 5.9 ms a face in batches of 2, 4 and 8), and
-    /// single faces can go to different threads.
+    /// the default model 2.5 ms alone, 3.2, 4.6 and 5.9 ms a face in batches of 2, 4 and 8, on a busy
+    /// AVX2 core), and single faces can go to different threads.
     fn classify(
         &self,
         faces: Vec<Option<Face>>,

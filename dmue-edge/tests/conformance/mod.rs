@@ -16,8 +16,7 @@ pub const ASTRONAUT: &str =
 /// Looks at a frame that every door is asked for: one is enough for the astronaut.
 pub const DETECTOR_LEVELS: u32 = 1;
 
-/// Kernels for other processors round differently: a hundred times what was seen between AVX2 and
-/// AVX-512, a fifth of a per cent for a reader.
+/// Kernels for other processors round differently; a fifth of a per cent is less than a reader notices.
 const TOLERANCE: f32 = 2e-3;
 /// The same for boxes, in pixels.
 const PIXELS: f32 = 0.5;
