@@ -60,7 +60,8 @@ fn watch(engine: &Arc<Engine>, photo: &Photo) -> Result<Seen, Box<dyn std::error
         let start = Instant::now();
         let result = session.process(&frame, Duration::from_secs(1) * number / RATE)?;
         let took = start.elapsed().as_secs_f64() * 1e3;
-        if result.searched { &mut seen.searched } else { &mut seen.followed }.push(took);
+        let times = if result.searched { &mut seen.searched } else { &mut seen.followed };
+        times.push(took);
         for face in result.faces {
             let now = (face.answer, face.steadied);
             let before = seen.last.insert(face.track_id, now).unwrap_or(now);
