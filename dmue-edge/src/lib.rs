@@ -77,8 +77,9 @@
 //!
 //! # Features
 //!
-//! `cli` (default) builds the `dmue` command and its dependencies, `capi` (default) the C interface; a
-//! Rust program does without: `dmue-edge = { version = "0.1", default-features = false }`.
+//! `cli` (default) builds the `dmue` command and its dependencies; a library user does without:
+//! `dmue-edge = { version = "0.1", default-features = false }`. `capi` adds the C interface, from which
+//! `bindings/c` makes a library.
 
 pub mod abstain;
 pub mod engine;

@@ -6,10 +6,12 @@ mod conformance;
 
 use std::sync::{Arc, Mutex};
 
-use conformance::{ASTRONAUT, Answer, Case, DETECTOR_LEVELS, Question, has_model};
+use conformance::{Answer, Case, DETECTOR_LEVELS, Question, astronaut, has_model};
 use dmue_edge::engine::EngineBuilder;
 use dmue_edge::face::detector::DetectorOptions;
-use dmue_edge::{Engine, Error, FrameView, KnownFace, LogLevel, Photo, Prediction};
+use dmue_edge::{Engine, Error, FrameView, KnownFace, LogLevel, Prediction};
+
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 fn builder() -> EngineBuilder {
     let mut options = DetectorOptions::default();
@@ -73,7 +75,7 @@ fn threads_and_the_detectors_own_landmarks_change_no_answer() {
     if !has_model() {
         return;
     }
-    let photo = Photo::open(ASTRONAUT).unwrap();
+    let photo = astronaut();
     let frame = photo.view().unwrap();
     let alone = Engine::builder().build().unwrap().predict(&frame).unwrap().predictions;
     let together = Engine::builder().threads(3).build().unwrap();
@@ -120,7 +122,7 @@ fn messages_go_to_the_callers_function() {
         .log(move |level, message| sink.lock().unwrap().push((level, message.to_owned())))
         .build()
         .unwrap();
-    let photo = Photo::open(ASTRONAUT).unwrap();
+    let photo = astronaut();
     engine.predict(&photo.view().unwrap()).unwrap();
     let messages = messages.lock().unwrap();
     let levels: Vec<_> = messages.iter().map(|(level, _)| *level).collect();
@@ -135,7 +137,7 @@ fn a_face_that_cannot_be_is_refused_by_its_index() {
         return;
     }
     let engine = builder().build().unwrap();
-    let photo = Photo::open(ASTRONAUT).unwrap();
+    let photo = astronaut();
     let good = dmue_edge::face::FaceBox { x: 0.0, y: 0.0, width: 9.0, height: 9.0 };
     let bad = dmue_edge::face::FaceBox { width: f32::NAN, ..good };
     let known = [KnownFace::Box(good), KnownFace::Box(bad)];

@@ -1,6 +1,6 @@
 /* Names the expression of every face in a binary PPM picture.
  *
- *   cargo build --release
+ *   cargo build --release --package dmue-edge-c
  *   cc -std=c99 -I include examples/c/classify.c target/release/libdmue_edge.so -o classify
  *   ln -s libdmue_edge.so target/release/libdmue_edge.so.1
  *   ffmpeg -i examples/images/astronaut.png portrait.ppm

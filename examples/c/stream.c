@@ -1,6 +1,6 @@
 /* Follows the faces of a video: one line a frame and face. Frames come from standard input as Y4M.
  *
- *   cargo build --release
+ *   cargo build --release --package dmue-edge-c
  *   cc -std=c99 -I include examples/c/stream.c target/release/libdmue_edge.so -o stream
  *   ln -s libdmue_edge.so target/release/libdmue_edge.so.1
  *   ffmpeg -loglevel error -i video.mp4 -pix_fmt yuv420p -f yuv4mpegpipe - |

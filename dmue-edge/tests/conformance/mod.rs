@@ -3,15 +3,15 @@
 //! `DMUE_BLESS=1 cargo test --workspace --test rust_api` writes `golden.json` anew, through the Rust
 //! door; needed whenever the embedded model changes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::WORKSPACE;
 use dmue_edge::face::{FaceBox, Landmarks};
 use dmue_edge::{Engine, Photo, PixelFormat};
 use serde::{Deserialize, Serialize};
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/golden.json");
-pub const ASTRONAUT: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/images/astronaut.png");
+/// From [`WORKSPACE`].
+const GOLDEN: &str = "dmue-edge/tests/conformance/golden.json";
 
 /// Looks at a frame that every door is asked for: one is enough for the astronaut.
 pub const DETECTOR_LEVELS: u32 = 1;
@@ -75,7 +75,7 @@ struct GoldenCase {
 
 /// Every question, the same for every door.
 pub fn cases() -> Vec<Case> {
-    let photo = Photo::open(ASTRONAUT).unwrap();
+    let photo = astronaut();
     let astronaut = photo.view().unwrap();
     let (width, height) = (astronaut.width(), astronaut.height());
     let portrait = |format| Picture::new(format, width, height, |x, y| astronaut.rgb(x, y));
@@ -106,7 +106,7 @@ pub fn cases() -> Vec<Case> {
 
 /// Compares a door's answers, in the order of [`cases`], with the golden ones.
 pub fn check(door: &str, answers: &[Vec<Answer>]) {
-    let golden = std::fs::read_to_string(GOLDEN).expect(GOLDEN);
+    let golden = std::fs::read_to_string(golden_file()).expect(GOLDEN);
     let golden: Golden = serde_json::from_str(&golden).unwrap();
     let embedded = Engine::default_model().map_or(0, <[u8]>::len);
     let hint = "run `DMUE_BLESS=1 cargo test --workspace --test rust_api` after a change of model";
@@ -136,7 +136,16 @@ pub fn bless(cases: &[Case], answers: &[Vec<Answer>]) {
     let model_bytes = Engine::default_model().map_or(0, <[u8]>::len);
     let golden = Golden { model_bytes, cases: cases.collect() };
     let text = serde_json::to_string_pretty(&golden).unwrap() + "\n";
-    std::fs::write(Path::new(GOLDEN), text).unwrap();
+    std::fs::write(golden_file(), text).unwrap();
+}
+
+fn golden_file() -> PathBuf {
+    Path::new(WORKSPACE).join(GOLDEN)
+}
+
+/// The portrait that the project carries.
+pub fn astronaut() -> Photo {
+    Photo::open(Path::new(WORKSPACE).join("examples/images/astronaut.png")).unwrap()
 }
 
 /// Whether this build carries a model; says so if it does not.

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-const VERSION_SOURCE: &str = "src/ffi/version.rs";
+const VERSION_SOURCE: &str = "../../dmue-edge/src/ffi/version.rs";
 const DECLARATION: &str = "pub const DMUE_ABI_VERSION: u32 = ";
 
 fn main() -> Result<(), Box<dyn Error>> {

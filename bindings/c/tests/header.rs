@@ -1,13 +1,12 @@
 //! `include/dmue_edge.h` is what the sources say, and every function in it stops panics.
 //!
 //! `DMUE_BLESS=1 cargo test --workspace --test header` writes the header anew.
-#![cfg(feature = "capi")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::{Path, PathBuf};
 
-const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../include/dmue_edge.h");
-const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ffi");
+const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include/dmue_edge.h");
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dmue-edge/src/ffi");
 
 /// In the order in which the header shows them.
 const NOUNS: [&str; 7] = ["version", "status", "log", "frame", "face", "engine", "session"];
@@ -68,7 +67,7 @@ fn code_outside_the_boundary_is_seen() {
 /// `panic = "abort"` would end the C program that the boundary protects.
 #[test]
 fn no_profile_aborts_on_panic() {
-    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let text = std::fs::read_to_string(workspace).unwrap();
     assert!(text.lines().all(|line| !line.trim_start().starts_with("panic")), "{workspace}");
 }

@@ -1,9 +1,10 @@
 //! The C door: real C99 and C++17 programs, compiled against the header and the shared library that
 //! this build made, and run.
-#![cfg(all(feature = "capi", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[allow(dead_code, reason = "each door uses its own part")]
+#[path = "../../../dmue-edge/tests/conformance/mod.rs"]
 mod conformance;
 
 use std::collections::BTreeSet;
@@ -13,15 +14,16 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use conformance::{ASTRONAUT, Answer, Case, DETECTOR_LEVELS, Question, has_model};
+use conformance::{Answer, Case, DETECTOR_LEVELS, Question, astronaut, has_model};
+use dmue_edge::PixelFormat;
 use dmue_edge::face::Landmarks;
 use dmue_edge::ffi::{DMUE_ABI_VERSION, dmue_pixel_format};
-use dmue_edge::{Photo, PixelFormat};
 
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/c");
-const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/c");
-const INCLUDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../include");
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/edge.dmue.onnx");
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/c");
+const INCLUDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../include");
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dmue-edge/models/edge.dmue.onnx");
 
 const C99: &[&str] = &["cc", "-std=c99", "-D_POSIX_C_SOURCE=200809L"];
 const CXX17: &[&str] = &["c++", "-std=c++17"];
@@ -93,7 +95,7 @@ fn the_c_examples_name_the_astronauts_smile() {
     }
     let folder = Workshop::new();
     let classify = folder.compile(C99, &format!("{EXAMPLES}/classify.c"), "classify");
-    let pixels = Photo::open(ASTRONAUT).unwrap().into_pixels();
+    let pixels = astronaut().into_pixels();
     let (width, height) = pixels.dimensions();
     let picture = folder.path().join("astronaut.ppm");
     let ppm = [format!("P6\n{width} {height}\n255\n").as_bytes(), pixels.as_raw()].concat();
@@ -172,7 +174,7 @@ impl Workshop {
 
     /// The astronaut's pixels in a file: its name, width and height.
     fn portrait(&self) -> [String; 3] {
-        let pixels = Photo::open(ASTRONAUT).unwrap().into_pixels();
+        let pixels = astronaut().into_pixels();
         let file = self.path().join("astronaut.rgb");
         std::fs::write(&file, pixels.as_raw()).unwrap();
         [file.display().to_string(), pixels.width().to_string(), pixels.height().to_string()]
