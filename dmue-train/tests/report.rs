@@ -49,7 +49,10 @@ impl Runs {
     }
 }
 
-fn build_report(run: &Path, against: Vec<PathBuf>) -> dmue_train::Result<dmue_train::report::Report> {
+fn build_report(
+    run: &Path,
+    against: Vec<PathBuf>,
+) -> dmue_train::Result<dmue_train::report::Report> {
     build(&Options { run: run.into(), against, resamples: 50 }, Device::Cpu)
 }
 
@@ -70,8 +73,13 @@ fn a_report_compares_draws_and_refuses() {
         assert!(!table.rows.iter().flatten().any(|cell| cell.contains("NaN")), "{table:?}");
     }
     let sources: Vec<_> = report.tables[1].rows.iter().map(|row| row[0].as_str()).collect();
-    let expected =
-        ["dmue: mined, LD-N", "dmue: softmax", "all: mined, LD-A", "all: softmax", "plain: softmax"];
+    let expected = [
+        "dmue: mined, LD-N",
+        "dmue: softmax",
+        "all: mined, LD-A",
+        "all: softmax",
+        "plain: softmax",
+    ];
     assert_eq!(sources, expected);
     assert!(report.tables[1].note.contains("30 validation faces"), "{}", report.tables[1].note);
     let names: Vec<_> = report.figures.iter().map(|figure| &figure.name[..7]).collect();
@@ -117,7 +125,8 @@ fn flipped_faces_are_found(run: &Path) {
     let train = &opened.data.train;
     let indices = flipped(train);
     assert!(!indices.is_empty());
-    let one_hot = |class: usize| (0..3).map(|c| f64::from(u8::from(c == class))).collect::<Vec<_>>();
+    let one_hot =
+        |class: usize| (0..3).map(|c| f64::from(u8::from(c == class))).collect::<Vec<_>>();
     let right = indices.iter().map(|&index| one_hot(train.annotated[index])).collect();
     assert_eq!(recovered(train, &indices, &right), 1.);
     let wrong = indices.iter().map(|&index| one_hot(train.labels[index])).collect();
