@@ -137,7 +137,8 @@ mod tests {
         let crowd = Crowd::of(&data(&votes, &[0; 40])).unwrap();
         let uniform = vec![vec![0., 0.5, 0.5]; 40];
         let sources = [("itself".into(), crowd.negative.clone()), ("uniform".into(), uniform)];
-        let [itself, uniform] = &crowd.compare(&sources, 200)[..] else { panic!() };
+        let compared = crowd.compare(&sources, 200);
+        let [itself, uniform] = &compared[..] else { panic!() };
         assert!(itself.divergence.value.abs() < 1e-12 && itself.top1.value == 1.);
         assert!(itself.difference.is_none());
         let difference = uniform.difference.unwrap();

@@ -52,7 +52,8 @@ pub struct Report {
 /// A folder without a run, runs with other validation faces.
 pub fn build(options: &Options, device: Device) -> Result<Report> {
     let mut run = Opened::open(&options.run, device)?;
-    let valid = std::mem::replace(&mut run.data.valid, empty_like(&run.data.valid));
+    let empty = empty_like(&run.data.valid);
+    let valid = std::mem::replace(&mut run.data.valid, empty);
     let crowd = Crowd::of(&valid);
     let compared = crowd.as_ref().map_or(vec![], |crowd| crowd.ambiguous.clone());
     let mut studies = vec![Study::of(&run, &valid, &compared)?];

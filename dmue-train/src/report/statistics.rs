@@ -29,8 +29,9 @@ impl Bootstrap {
     /// `count` draws of `size` out of `size`.
     pub fn new(size: usize, count: usize, seed: u64) -> Self {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
-        let mut draw =
-            |_| (0..size).map(|_| generator.random_range(0..size.max(1))).collect::<Vec<_>>();
+        let mut draw = |_: usize| {
+            (0..size).map(|_| generator.random_range(0..size.max(1))).collect::<Vec<_>>()
+        };
         Self { draws: (0..count).map(&mut draw).collect() }
     }
 
