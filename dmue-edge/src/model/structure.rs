@@ -10,7 +10,7 @@ use super::{FACE, InputSpec, ModelError, OUTPUTS, tensors};
 
 /// Operators that the backbones and the uncertainty are made of. None of them makes a large tensor
 /// from a small one, so a small file cannot ask for much memory.
-const OPERATORS: [&str; 38] = [
+const OPERATORS: [&str; 39] = [
     "Add",
     "ArgMax",
     "AveragePool",
