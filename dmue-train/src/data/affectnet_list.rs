@@ -134,7 +134,7 @@ fn view(
     [x, y]: [u32; 2],
     [width, height]: [u32; 2],
 ) -> std::result::Result<FrameView<'_>, String> {
-    let pixel = PixelFormat::Rgb24.bytes_per_pixel();
+    let pixel = 3; // bytes
     let stride = photo.width() as usize * pixel;
     let width = width.min(photo.width().saturating_sub(x));
     let height = height.min(photo.height().saturating_sub(y));
