@@ -87,7 +87,7 @@ fn golden_answers_through_c() {
     conformance::check("C", &answers);
 }
 
-/// The programs of `examples/c`, on a picture and on a video made of it.
+/// The programs of `examples/c`, on a picture and on videos made of it.
 #[test]
 fn the_c_examples_name_the_astronauts_smile() {
     if !has_model() {
@@ -113,10 +113,17 @@ fn the_c_examples_name_the_astronauts_smile() {
         video.extend(b"FRAME\n");
         video.extend(&frame.bytes);
     }
-    let output = run(&stream, &[], &video);
-    let starts: Vec<_> = output.lines().filter_map(|line| line.split(',').next()).collect();
+    let webcam = folder.compile(C99, &format!("{EXAMPLES}/webcam.c"), "webcam");
+    let raw = ["--raw", "i420", &width.to_string(), &height.to_string(), "10"].map(String::from);
+    let raw_video = frame.bytes.repeat(3);
     let expected = ["0.000", "0.100", "0.200"].map(|time| format!("{time} s: face 1: happiness"));
-    assert_eq!(starts, expected);
+    for (program, arguments, video) in
+        [(&stream, &[][..], &video), (&webcam, &[], &video), (&webcam, &raw, &raw_video)]
+    {
+        let output = run(program, arguments, video);
+        let starts: Vec<_> = output.lines().filter_map(|line| line.split(',').next()).collect();
+        assert_eq!(starts, expected, "{}", program.display());
+    }
 }
 
 /// A linker sees the functions of the header, under the library's own name, and nothing else.
