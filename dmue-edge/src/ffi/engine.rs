@@ -292,6 +292,7 @@ unsafe fn builder(options: *const dmue_engine_options) -> Result<EngineBuilder, 
         minimum_face: options.minimum_face,
         maximum_faces: options.maximum_faces as usize,
         levels: options.detector_levels,
+        ..DetectorOptions::default()
     };
     let mut builder = Engine::builder().detector(detector).threads(options.threads as usize);
     // SAFETY: the caller's string.
