@@ -287,11 +287,13 @@ unsafe fn builder(options: *const dmue_engine_options) -> Result<EngineBuilder, 
         // SAFETY: this function's own condition.
         false => unsafe { structs::read(options) }?,
     };
-    let mut detector = DetectorOptions::default();
-    detector.minimum_score = options.minimum_detection_score;
-    detector.minimum_face = options.minimum_face;
-    detector.maximum_faces = options.maximum_faces as usize;
-    detector.levels = options.detector_levels;
+    let detector = DetectorOptions {
+        minimum_score: options.minimum_detection_score,
+        minimum_face: options.minimum_face,
+        maximum_faces: options.maximum_faces as usize,
+        levels: options.detector_levels,
+        ..DetectorOptions::default()
+    };
     let mut builder = Engine::builder().detector(detector).threads(options.threads as usize);
     // SAFETY: the caller's string.
     if let Some(path) = unsafe { boundary::text(options.model_path, "model_path") }? {
