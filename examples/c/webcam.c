@@ -2,7 +2,7 @@
  * per stage. Frames come from standard input as Y4M, or raw. On a terminal one block is written over
  * and over, else (into a file or a pipe) one line a frame and face.
  *
- *   cargo build --release
+ *   cargo build --release --package dmue-edge-c
  *   cc -std=c99 -I include examples/c/webcam.c target/release/libdmue_edge.so -o webcam
  *   ln -s libdmue_edge.so target/release/libdmue_edge.so.1
  *   ffmpeg -loglevel error -f v4l2 -i /dev/video0 -pix_fmt yuv420p -f yuv4mpegpipe - |
@@ -230,12 +230,15 @@ static int watch(watcher *self, const source *input, unsigned char *bytes) {
 
 /* Loads the model, starts a session and has the probabilities of each face written. */
 static int prepare(watcher *self, double tolerated_error, float **probabilities) {
+    dmue_engine_options engine_options;
     dmue_session_options options;
     size_t i;
+    dmue_engine_options_init(&engine_options, sizeof engine_options);
+    engine_options.detector_levels = 1; /* faces near the camera, at a fifth of the time */
     dmue_session_options_init(&options, sizeof options);
     options.maximum_faces = MOST_FACES;
     options.tolerated_error = tolerated_error;
-    if (dmue_engine_open(NULL, &self->engine) != DMUE_STATUS_OK) {
+    if (dmue_engine_open(&engine_options, &self->engine) != DMUE_STATUS_OK) {
         return failed("dmue_engine_open");
     }
     if (dmue_session_new(self->engine, &options, &self->session) != DMUE_STATUS_OK) {

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 
 use dmue_edge::face::FaceBox;
 use dmue_edge::{FrameView, TrackedFace};
-use embedded_graphics::mono_font::MonoTextStyleBuilder;
 use embedded_graphics::mono_font::iso_8859_1::FONT_7X13_BOLD;
+use embedded_graphics::mono_font::{MonoTextStyle, MonoTextStyleBuilder};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
 use embedded_graphics::primitives::{PrimitiveStyle, Rectangle};
@@ -62,8 +62,10 @@ pub fn draw(canvas: &mut Canvas, layout: &Layout, moment: &Moment<'_>) {
     let Ok(()) = canvas.clear(BACKGROUND);
     if let Ok(view) = moment.picture.view() {
         let place = paint(canvas, &layout.picture, &view);
+        let mut labels = Vec::new();
         for face in &moment.result.faces {
-            let Ok(()) = draw_face(canvas, &layout.picture, &place, moment, face);
+            let Ok(label) = draw_face(canvas, &layout.picture, &place, moment, face, &labels);
+            labels.push(label);
         }
     }
     let Ok(()) = panel::draw(canvas, &layout.panel, moment);
@@ -98,19 +100,31 @@ fn source(at: u32, side: u32, shown: u32) -> u32 {
     ((2 * u64::from(at) + 1) * u64::from(side) / (2 * u64::from(shown))) as u32
 }
 
+/// The face's box and, above it, its label; below it where another one of `labels` stands above. Gives
+/// where the label is.
 fn draw_face(
     canvas: &mut Canvas,
     area: &Rectangle,
     place: &Place,
     moment: &Moment<'_>,
     face: &TrackedFace,
-) -> Result<(), Infallible> {
+    labels: &[Rectangle],
+) -> Result<Rectangle, Infallible> {
     let colour = track_colour(face.track_id);
     let outline = place.outline(&face.face.bounding_box, area);
     let style = PrimitiveStyle::with_stroke(colour, 2);
     outline.into_styled(style).draw(&mut canvas.clipped(area))?;
     let label = format!(" {} {:.2} ", moment.label(face), face.steadied_score);
-    draw_label(canvas, area, outline.top_left, &label, colour)
+    let text = label_at(&label, outline.top_left, Baseline::Bottom, colour, area);
+    let taken =
+        |extent: Rectangle| labels.iter().any(|label| !label.intersection(&extent).is_zero_sized());
+    let below = outline.top_left + Point::new(0, outline.size.height as i32);
+    let text = match taken(text.bounding_box()) {
+        true => label_at(&label, below, Baseline::Top, colour, area),
+        false => text,
+    };
+    text.draw(canvas)?;
+    Ok(text.bounding_box())
 }
 
 impl Place {
@@ -132,22 +146,22 @@ impl Place {
     }
 }
 
-/// Text on a patch of the face's colour, standing on `corner`, moved into `area` if need be.
-fn draw_label(
-    canvas: &mut Canvas,
-    area: &Rectangle,
+/// Text on a patch of the face's colour, moved into `area` if need be.
+fn label_at<'a>(
+    label: &'a str,
     corner: Point,
-    label: &str,
+    baseline: Baseline,
     colour: Rgb888,
-) -> Result<(), Infallible> {
+    area: &Rectangle,
+) -> Text<'a, MonoTextStyle<'static, Rgb888>> {
     let style = MonoTextStyleBuilder::new()
         .font(&FONT_7X13_BOLD)
         .text_color(Rgb888::BLACK)
         .background_color(colour)
         .build();
-    let text = Text::with_baseline(label, corner, style, Baseline::Bottom);
+    let text = Text::with_baseline(label, corner, style, baseline);
     let extent = text.bounding_box();
     let last = area.top_left + area.size - extent.size;
     let inside = extent.top_left.component_min(last).component_max(area.top_left);
-    text.translate(inside - extent.top_left).draw(canvas).map(|_| ())
+    text.translate(inside - extent.top_left)
 }

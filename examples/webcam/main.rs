@@ -30,6 +30,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use dmue_edge::face::detector::DetectorOptions;
 use dmue_edge::{Engine, Session, SessionOptions};
 
 use crate::history::History;
@@ -60,6 +61,10 @@ struct Arguments {
     /// Share of wrong answers that is tolerated, above 0 and below 1: less sure ones become `unsure`
     #[arg(long, value_name = "SHARE")]
     tolerated_error: Option<f64>,
+    /// How thoroughly the whole picture is searched: 1 finds faces from 1/12 of its longer side on, each
+    /// further level finds faces half as large and takes about five times as long
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    levels: u32,
     /// Use this model (NAME.dmue.onnx) instead of the embedded one
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
@@ -94,7 +99,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let stop = stop_on_ctrl_c()?;
     let (pictures, pace) = pictures(arguments)?;
-    let mut builder = Engine::builder();
+    let mut detector = DetectorOptions::default();
+    detector.levels = arguments.levels;
+    let mut builder = Engine::builder().detector(detector);
     if let Some(file) = &arguments.model {
         builder = builder.model_file(file);
     }

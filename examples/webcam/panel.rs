@@ -60,11 +60,11 @@ impl Panel<'_> {
     fn speed(&mut self, moment: &Moment<'_>) -> Result<(), Infallible> {
         let timings = moment.result.timings;
         let searched = if moment.result.searched { "whole picture" } else { "near last" };
-        self.row(&format!("{:8.1} pictures/s", moment.history.rate()), BRIGHT)?;
-        self.row(&format!("{:8.1} ms detect, {searched}", timings.detect_ms), BRIGHT)?;
-        self.row(&format!("{:8.1} ms align", timings.align_ms), BRIGHT)?;
-        self.row(&format!("{:8.1} ms classify", timings.classify_ms), BRIGHT)?;
-        self.row(&format!("{:8.1} ms total", moment.total_ms), BRIGHT)?;
+        self.row(&format!("{:7.1} pictures/s", moment.history.rate()), BRIGHT)?;
+        self.row(&format!("{:7.1} ms detect, {searched}", timings.detect_ms), BRIGHT)?;
+        self.row(&format!("{:7.1} ms align", timings.align_ms), BRIGHT)?;
+        self.row(&format!("{:7.1} ms classify", timings.classify_ms), BRIGHT)?;
+        self.row(&format!("{:7.1} ms total", moment.total_ms), BRIGHT)?;
         self.y += 8;
         Ok(())
     }
