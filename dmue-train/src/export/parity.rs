@@ -59,8 +59,9 @@ pub fn check(
     let edge = run(proto, &faces)?;
     let differences = Differences {
         faces: faces.len(),
-        logits: difference(&target.logits, &edge.logits),
-        feature: difference(&target.feature, &edge.feature),
+        logits: difference(&target.logits, &edge.logits) / range(&target.logits),
+        feature: difference(&target.feature, &edge.feature) / range(&target.feature),
+        // A probability: its range is 1, however close together an untrained network's scores are.
         score: difference(&scores, &edge.score),
         graph_score: difference(&scores, &edge.graph_score),
     };
@@ -89,12 +90,18 @@ fn run(proto: &ModelProto, faces: &[Vec<f32>]) -> Result<Edge> {
     Ok(edge)
 }
 
+/// The largest absolute difference.
 fn difference(expected: &Tensor, found: &[f32]) -> f64 {
     let expected = expected.to_device(Device::Cpu).to_kind(Kind::Double).flatten(0, -1);
-    let range = (expected.max() - expected.min()).double_value(&[]);
-    let range = range.max(MIN_RANGE * expected.abs().max().double_value(&[]));
     let found = Tensor::from_slice(found).to_kind(Kind::Double);
-    (expected - found).abs().max().double_value(&[]) / range.max(f64::MIN_POSITIVE)
+    (expected - found).abs().max().double_value(&[])
+}
+
+/// Largest minus smallest value, above 0.
+fn range(values: &Tensor) -> f64 {
+    let values = values.to_kind(Kind::Double);
+    let range = (values.max() - values.min()).double_value(&[]);
+    range.max(MIN_RANGE * values.abs().max().double_value(&[])).max(f64::MIN_POSITIVE)
 }
 
 impl Differences {
