@@ -16,9 +16,10 @@
 
 enum { FRAMES = 60, MOST_FACES = 16 };
 
-static double now_ms(void) {
+/* CLOCK_MONOTONIC for what a user waits, CLOCK_PROCESS_CPUTIME_ID for what a busy machine hides. */
+static double now_ms(clockid_t clock) {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return (double)time.tv_sec * 1e3 + (double)time.tv_nsec / 1e6;
 }
 
@@ -68,7 +69,7 @@ int main(int argument_count, char **arguments) {
     dmue_frame frame;
     dmue_face faces[MOST_FACES];
     size_t count = 0;
-    double start, opened, answered;
+    double start, opened, answered, start_busy, busy;
     uint64_t i;
 
     if (argument_count < 4) {
@@ -85,21 +86,28 @@ int main(int argument_count, char **arguments) {
         options.model_path = arguments[5];
     }
 
-    start = now_ms();
+    start = now_ms(CLOCK_MONOTONIC);
+    start_busy = now_ms(CLOCK_PROCESS_CPUTIME_ID);
     must(dmue_engine_open(&options, &engine));
-    opened = now_ms();
+    opened = now_ms(CLOCK_MONOTONIC);
+    busy = now_ms(CLOCK_PROCESS_CPUTIME_ID);
+    printf("open: %.1f ms, %.1f of them busy\n", opened - start, busy - start_busy);
     must(dmue_engine_predict(engine, &frame, faces, MOST_FACES, &count));
-    answered = now_ms();
-    printf("open %.1f ms, first result %.1f ms, together %.1f ms; %u faces\n", opened - start,
-           answered - opened, answered - start, (unsigned)count);
+    answered = now_ms(CLOCK_MONOTONIC);
+    busy = now_ms(CLOCK_PROCESS_CPUTIME_ID);
+    printf("first result: %.1f ms after open began, %.1f of them busy; %u faces\n",
+           answered - start, busy - start_busy, (unsigned)count);
 
     must(dmue_session_new(engine, NULL, &session));
-    start = now_ms();
+    start = now_ms(CLOCK_MONOTONIC);
+    start_busy = now_ms(CLOCK_PROCESS_CPUTIME_ID);
     for (i = 0; i < FRAMES; i++) {
         must(dmue_session_process(session, &frame, i * 66000, faces, MOST_FACES, &count));
     }
-    printf("session: %.2f ms a frame; memory %.1f MiB, at most %.1f MiB\n",
-           (now_ms() - start) / FRAMES, memory_mib("VmRSS"), memory_mib("VmHWM"));
+    printf("session: %.2f ms a frame, %.2f of them busy; memory %.1f MiB, at most %.1f MiB\n",
+           (now_ms(CLOCK_MONOTONIC) - start) / FRAMES,
+           (now_ms(CLOCK_PROCESS_CPUTIME_ID) - start_busy) / FRAMES, memory_mib("VmRSS"),
+           memory_mib("VmHWM"));
     dmue_session_free(session);
     dmue_engine_free(engine);
     return 0;

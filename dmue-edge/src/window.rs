@@ -22,9 +22,10 @@ pub const MOST_FRAMES: usize = 100_000;
 #[non_exhaustive]
 pub struct WindowOptions {
     /// W, the largest number of frames that count, 0 to [`MOST_FRAMES`]. 0 keeps none: the score is
-    /// then that of the frame alone, for which calibrated thresholds hold. It is the default, because
-    /// windows of 10, 50 and 200 frames did not find errors better on made sequences of FERPlus
-    /// faces, where however no person is seen twice.
+    /// then that of the frame alone, for which calibrated thresholds hold. It is the default: on made
+    /// sequences of FERPlus faces windows of 10, 50 and 200 frames moved the AUROC of finding errors
+    /// by 0.001 or less, with a standard error of 0.001. No person is seen twice there, so what a
+    /// window gains by getting used to a person is not known.
     pub frames: usize,
     /// A frame leaves when it is older than this; above 0.
     pub age: Duration,

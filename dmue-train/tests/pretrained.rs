@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use common::{Draws, difference, faces};
 use dmue_edge::model::Model;
 use dmue_train::config::Config;
+use dmue_train::data::dataset::Dataset;
 use dmue_train::model::dmue::Dmue;
 use dmue_train::model::pretrained::{Report, initialise};
 use dmue_train::model::spec::Backbone;
 use dmue_train::train::checkpoint::{self, Position};
+use dmue_train::train::folder::{RunFolder, RunInfo};
 use dmue_train::train::optimiser::Optimiser;
-use dmue_train::train::run::network;
+use dmue_train::train::run::{Paths, RunData, fit, network};
 use tch::{Device, Kind, Tensor, nn};
 
 type Tensors = BTreeMap<String, Tensor>;
@@ -409,6 +411,40 @@ fn a_checkpoint_hands_on_its_target_branch_and_heads_of_the_same_number_of_class
     let branches = other.variable("branch.block0.conv1.weight");
     let target = branches.narrow(0, 5 * 12, 12);
     assert!((0..5).all(|copy| branches.narrow(0, copy * 12, 12).equal(&target)));
+}
+
+/// Rates of 0, so that the first checkpoint still holds what was taken.
+#[test]
+fn a_run_starts_from_what_its_settings_name() {
+    let files = tempfile::tempdir().unwrap();
+    let names = ["class0", "class1", "class2"];
+    let trained = Network::new("tiny", 1, 24, 1., &names);
+    randomise(&trained.store);
+    let file = files.path().join("start.safetensors");
+    write(&trained.store.variables().into_iter().collect(), &file);
+
+    let set = |seed| Dataset::new(&faces::source(3, 8, 24, seed)).unwrap();
+    let data = RunData { train: set(1), held_out: set(2), valid: set(3), summary: vec![] };
+    let mut config = Config::named("tiny").unwrap();
+    config.model.init = Some(file);
+    let rates = &mut config.optimiser;
+    (rates.body_rate, rates.head_rate, rates.uncertainty_rate) = (0., 0., 0.);
+    let [command, commit, licence] = ["test"; 3].map(String::from);
+    let paths = Paths { data: "made".into(), valid: "made".into(), skip_bad: false };
+    let info = RunInfo { command, commit, licence, paths };
+    let folder = RunFolder::create(&files.path().join("run"), &config, &info).unwrap();
+    fit(&folder, &data, Device::Cpu, &|| true).unwrap();
+    let newest = checkpoint::newest(&folder.checkpoints()).unwrap();
+    let found: Tensors = Tensor::read_safetensors(newest).unwrap().into_iter().collect();
+    for name in ["stem.conv.weight", "heads.target", "uncertainty.w1"] {
+        assert!(found[&format!("weights.{name}")].equal(&trained.variable(name)), "{name}");
+    }
+
+    config.model.init = Some(files.path().join("gone.pt"));
+    let folder = RunFolder::create(&files.path().join("other"), &config, &info).unwrap();
+    let error = fit(&folder, &data, Device::Cpu, &|| true).unwrap_err().to_string();
+    assert!(error.contains("gone.pt"), "{error}");
+    assert!(!folder.checkpoints().exists());
 }
 
 /// The start of a ResNet-18 of an eighth of the width, see `golden/state_dict.py`.

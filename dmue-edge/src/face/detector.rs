@@ -62,7 +62,7 @@ impl Detector {
     /// Loads the embedded network and checks the options.
     ///
     /// # Errors
-    /// [`Error::Detector`] names the option that is out of range.
+    /// [`crate::Error::Detector`] names the option that is out of range.
     pub fn new(options: DetectorOptions) -> Result<Self> {
         options.check()?;
         Ok(Self { network: Blazeface::load(BLAZEFACE_BACK, NETWORK_SIDE)?, options })
@@ -71,7 +71,7 @@ impl Detector {
     /// The faces of a frame, the most confident first, in frame pixels.
     ///
     /// # Errors
-    /// [`Error::Run`] if tract fails.
+    /// [`crate::Error::Run`] if tract fails.
     pub fn detect(&self, frame: &FrameView<'_>) -> Result<Vec<Face>> {
         self.detect_with(frame, 1)
     }

@@ -129,7 +129,11 @@ fn percent(share: f64) -> String {
     format!("{:.2}", 100. * share)
 }
 
+/// A dash where the figure has no value, as an AUROC of faces that are all contested.
 fn interval(estimate: &Estimate, factor: f64, digits: usize) -> String {
     let Estimate { value, low, high } = estimate;
+    if !value.is_finite() {
+        return "-".into();
+    }
     format!("{:.digits$} [{:.digits$}, {:.digits$}]", factor * value, factor * low, factor * high)
 }

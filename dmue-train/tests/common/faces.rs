@@ -139,15 +139,16 @@ fn votes_column(rows: &[PackRow]) -> (Vec<i32>, Vec<i16>, Vec<i16>) {
     (values, definition, repetition)
 }
 
-/// A pack of 3 classes whose faces have a majority of six votes, two for the next class and one for
-/// "no face".
+/// A pack of 3 classes whose faces have in turn six votes, two for the next class and one for "no
+/// face", and four votes, three for the next class.
 pub fn vote_pack(file: &Path, per_class: usize, seed: u64) {
     let mut draws = Draws::new(seed);
     let rows: Vec<PackRow> = (0..3 * per_class)
         .map(|index| {
             let class = index % 3;
             let mut votes = vec![0; 5];
-            (votes[class], votes[(class + 1) % 3], votes[4]) = (6, 2, 1);
+            let (own, next, none) = if index / 3 % 2 == 0 { (6, 2, 1) } else { (4, 3, 0) };
+            (votes[class], votes[(class + 1) % 3], votes[4]) = (own, next, none);
             PackRow {
                 name: Some(format!("{index}")),
                 image: Some(png(&pixels(class, 3, 24, &mut draws), 24)),
