@@ -51,7 +51,7 @@ impl Open {
             scale_mode: ScaleMode::AspectRatioStretch,
             ..WindowOptions::default()
         };
-        let window =
+        let mut window =
             Window::new(TITLE, width as usize, height as usize, options).map_err(|error| {
                 format!("{error}: where there is no screen (or no X11), use --terminal")
             })?;
