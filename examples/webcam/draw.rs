@@ -18,7 +18,7 @@ use crate::{panel, strip};
 /// A larger picture is shrunk to this, a smaller one grows by a whole factor up to it.
 const MOST: Size = Size::new(960, 720);
 /// So that panel and strip have room.
-const LEAST: Size = Size::new(480, 480);
+const LEAST: Size = Size::new(640, 480);
 const PANEL_WIDTH: u32 = 264;
 const STRIP_HEIGHT: u32 = 112;
 

@@ -202,7 +202,10 @@ fn until_end(
     name: String,
     mut read: impl FnMut() -> io::Result<Option<Picture>> + Send + 'static,
 ) -> Pictures {
-    let failed = move |error| format!("{name}: {error}").into();
+    let failed = move |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => format!("{name} ends within a picture").into(),
+        _ => format!("{name}: {error}").into(),
+    };
     Box::new(std::iter::from_fn(move || read().map_err(&failed).transpose()))
 }
 

@@ -60,7 +60,7 @@ fn a_folder_is_watched_recorded_and_drawn() {
     let [canvas] = &drawn[..] else { panic!("{} pictures", drawn.len()) };
     let [red, green, blue] = [BACKGROUND.r(), BACKGROUND.g(), BACKGROUND.b()];
     let background = canvas::packed(red, green, blue);
-    let panel = canvas.pixels.chunks(canvas.size().width as usize).map(|row| &row[512..]);
+    let panel = canvas.pixels.chunks(canvas.size().width as usize).map(|row| &row[640..]);
     assert!(panel.flatten().any(|pixel| *pixel != background), "nothing beside the picture");
 
     let lines = std::fs::read_to_string(record).unwrap();

@@ -1,9 +1,11 @@
 //! A window, drawn anew for each picture.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use embedded_graphics::prelude::Size;
-use minifb::{Key, ScaleMode, Window, WindowOptions};
+use minifb::{InputCallback, Key, ScaleMode, Window, WindowOptions};
 
 use crate::Screen;
 use crate::canvas::Canvas;
@@ -22,8 +24,22 @@ pub struct Desktop(Option<Open>);
 
 struct Open {
     window: Window,
+    quit: Quit,
     canvas: Canvas,
     layout: Layout,
+}
+
+/// Whether Q or Esc was pressed, however shortly: a key that is up again when the next picture is done
+/// would be missed by asking which keys are down.
+#[derive(Clone, Default)]
+struct Quit(Rc<Cell<bool>>);
+
+impl InputCallback for Quit {
+    fn add_char(&mut self, _: u32) {}
+
+    fn set_key_state(&mut self, key: Key, down: bool) {
+        self.0.set(self.0.get() || (down && matches!(key, Key::Q | Key::Escape)));
+    }
 }
 
 impl Open {
@@ -35,11 +51,13 @@ impl Open {
             scale_mode: ScaleMode::AspectRatioStretch,
             ..WindowOptions::default()
         };
-        let window =
+        let mut window =
             Window::new(TITLE, width as usize, height as usize, options).map_err(|error| {
                 format!("{error}: where there is no screen (or no X11), use --terminal")
             })?;
-        Ok(Self { window, canvas: Canvas::new(layout.size()), layout })
+        let quit = Quit::default();
+        window.set_input_callback(Box::new(quit.clone()));
+        Ok(Self { window, quit, canvas: Canvas::new(layout.size()), layout })
     }
 }
 
@@ -56,11 +74,11 @@ impl Screen for Desktop {
     }
 
     fn is_open(&mut self) -> bool {
-        let Some(Open { window, .. }) = &mut self.0 else {
+        let Some(Open { window, quit, .. }) = &mut self.0 else {
             return true;
         };
         window.update();
-        window.is_open() && !window.is_key_down(Key::Escape) && !window.is_key_down(Key::Q)
+        window.is_open() && !quit.0.get()
     }
 
     /// The last picture stays until it was looked at.
