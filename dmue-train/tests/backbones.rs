@@ -13,7 +13,9 @@ use dmue_edge::model::file::write;
 use dmue_edge::model::graph::assemble;
 use dmue_edge::model::manifest::FORMAT_VERSION;
 use dmue_edge::model::{Colour, InputSpec, Manifest, Model, TrainingInfo};
-use dmue_edge::uncertainty::{PairwiseUncertainty, Prior, TwoLayerHead};
+use dmue_edge::uncertainty::{
+    PairwiseUncertainty, Prior, TwoLayerHead, alpha_inputs, score_inputs,
+};
 use dmue_train::config::{Augment, Config, Model as ModelConfig};
 use dmue_train::export::network::subgraph;
 use dmue_train::model::dmue::Dmue;
@@ -255,7 +257,8 @@ fn no_uncertainty(classes: usize, feature: usize) -> PairwiseUncertainty {
     let head = |inputs: usize| {
         TwoLayerHead::new(inputs, vec![0.; inputs], vec![0.], 0.25, vec![0.], 0.).unwrap()
     };
-    PairwiseUncertainty::new(prior, head(3 * classes + 1), head(2 * classes)).unwrap()
+    PairwiseUncertainty::new(prior, head(score_inputs(classes)), head(alpha_inputs(classes)))
+        .unwrap()
 }
 
 /// Fits a small input in one go and in two parts, which must end alike; then, with the published

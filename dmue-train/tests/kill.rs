@@ -160,6 +160,7 @@ fn log(run: &Run, out: &str) -> Vec<Value> {
         .map(|line| {
             let mut line: Value = serde_json::from_str(line).unwrap();
             line.as_object_mut().unwrap().remove("seconds");
+            line.as_object_mut().unwrap().remove("loading");
             line
         })
         .collect()
