@@ -70,7 +70,9 @@ pub(crate) fn uncertainty(
     let means = values(&mut g, classes * feature_size).iter().map(|v| v * shorten).collect();
     let prior = Prior::new(means, g.random_range(1.0..50.0), classes, feature_size).unwrap();
     let mut head = |inputs: usize, hidden: usize| {
-        let (w1, b1) = (values(&mut g, hidden * inputs), values(&mut g, hidden));
+        // Log-probabilities can be large: undamped they would saturate the score.
+        let w1 = values(&mut g, hidden * inputs).iter().map(|v| v / inputs as f32).collect();
+        let b1 = values(&mut g, hidden);
         TwoLayerHead::new(inputs, w1, b1, 0.25, values(&mut g, hidden), 0.1).unwrap()
     };
     let score_head = head(score_inputs(classes), hidden);
