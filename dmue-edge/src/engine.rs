@@ -1,11 +1,13 @@
 //! From a frame to expressions: detector, alignment and model chained, nothing else.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::face::align::{FaceCrop, align};
 use crate::face::detector::{Detector, DetectorOptions};
+use crate::face::follower::Follower;
 use crate::face::{Face, KnownFace};
 use crate::frame::FrameView;
 use crate::log::{Log, LogLevel};
@@ -34,6 +36,8 @@ const DEFAULT_MODEL: Option<&[u8]> = Some(include_bytes!("../models/edge.dmue.on
 /// ```
 pub struct Engine {
     detector: Detector,
+    /// Only streams need it, so the first session loads it.
+    follower: OnceLock<Arc<Follower>>,
     model: Model,
     threads: usize,
     log: Log,
@@ -122,7 +126,7 @@ impl EngineBuilder {
             let elapsed = start.elapsed().as_secs_f64() * 1e3;
             format!("model {name} of {classes} classes loaded in {elapsed:.0} ms")
         });
-        Ok(Engine { detector, model, threads, log })
+        Ok(Engine { detector, follower: OnceLock::new(), model, threads, log })
     }
 }
 
@@ -199,6 +203,15 @@ impl Engine {
     /// What faces are taken for and looked for.
     pub fn detector(&self) -> &Detector {
         &self.detector
+    }
+
+    /// One for all sessions of the engine.
+    pub(crate) fn follower(&self) -> Result<Arc<Follower>> {
+        if let Some(follower) = self.follower.get() {
+            return Ok(follower.clone());
+        }
+        let loaded = Arc::new(Follower::new()?);
+        Ok(self.follower.get_or_init(|| loaded).clone())
     }
 
     /// Finds every face of the frame and names its expression.

@@ -59,7 +59,7 @@ pub struct Session {
     engine: Arc<Engine>,
     options: SessionOptions,
     threshold: Option<Threshold>,
-    follower: Follower,
+    follower: Arc<Follower>,
     tracker: Tracker,
     people: BTreeMap<u64, Person>,
     last: Option<Duration>,
@@ -120,7 +120,7 @@ impl Session {
         let threshold =
             options.tolerated_error.map(|rate| threshold_for(promised, rate)).transpose()?;
         let tracker = Tracker::new(options.tracking.clone())?;
-        let follower = Follower::new()?;
+        let follower = engine.follower()?;
         let people = BTreeMap::new();
         Ok(Self { engine, options, threshold, follower, tracker, people, last: None })
     }

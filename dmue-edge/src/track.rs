@@ -264,7 +264,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::face::Landmarks;
+    use crate::face::square_face;
 
     /// A made frame: what each detector would find, and how often it was asked.
     #[derive(Default)]
@@ -290,19 +290,7 @@ mod tests {
     }
 
     fn face(x: f32, side: f32) -> Face {
-        let point = [x + side / 2.0, side / 2.0];
-        Face {
-            bounding_box: FaceBox { x, y: 0.0, width: side, height: side },
-            landmarks: Landmarks {
-                right_eye: point,
-                left_eye: point,
-                nose: point,
-                mouth: point,
-                right_ear: point,
-                left_ear: point,
-            },
-            detection_score: 0.9,
-        }
+        square_face(x, 0.0, side, 0.9)
     }
 
     fn scene(xs: &[f32]) -> Scene {

@@ -72,6 +72,24 @@ pub struct Face {
     pub detection_score: f32,
 }
 
+/// A made square face, all landmarks in its middle.
+#[cfg(test)]
+pub(crate) fn square_face(x: f32, y: f32, side: f32, detection_score: f32) -> Face {
+    let point = [x + side / 2.0, y + side / 2.0];
+    Face {
+        bounding_box: FaceBox { x, y, width: side, height: side },
+        landmarks: Landmarks {
+            right_eye: point,
+            left_eye: point,
+            nose: point,
+            mouth: point,
+            right_ear: point,
+            left_ear: point,
+        },
+        detection_score,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

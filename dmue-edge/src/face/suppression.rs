@@ -30,24 +30,8 @@ pub(crate) fn keep_most_confident(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::{FaceBox, Landmarks};
+    use crate::face::square_face as face;
     use proptest::prelude::*;
-
-    fn face(x: f32, y: f32, side: f32, detection_score: f32) -> Face {
-        let point = [x + side / 2.0, y + side / 2.0];
-        Face {
-            bounding_box: FaceBox { x, y, width: side, height: side },
-            landmarks: Landmarks {
-                right_eye: point,
-                left_eye: point,
-                nose: point,
-                mouth: point,
-                right_ear: point,
-                left_ear: point,
-            },
-            detection_score,
-        }
-    }
 
     fn scores(faces: &[Face]) -> Vec<f32> {
         faces.iter().map(|face| face.detection_score).collect()
