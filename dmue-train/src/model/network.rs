@@ -7,6 +7,10 @@ use super::spec::{Activation, Block, Convolution, Join, Layer, Pool, Reduction};
 
 /// Added to the variance by every normalisation, here and where the exporter folds it.
 pub const EPSILON: f64 = 1e-5;
+/// Channels of a vector register.
+const VECTOR: i64 = 8;
+/// Above so many output channels a 3x3 kernel is wide (measured with `dmue-train bench`).
+const WIDE: i64 = 128;
 
 /// Layers whose variables hold `copies` networks of the same form, stacked along output channels:
 /// copy k owns rows k*output..(k+1)*output. All copies are computed by one grouped convolution.
@@ -146,19 +150,44 @@ impl Unit {
         // A shared input and a dense kernel need no groups: the copies are further output channels.
         let dense = input.shared && self.spec.groups == 1;
         let value = if dense { input.value.shallow_clone() } else { input.unshared(pass.copies) };
-        let groups = if dense { 1 } else { self.spec.groups * pass.copies };
-        let padding = self.spec.padding();
-        let value = value.conv2d(
-            &self.weight,
-            None::<&Tensor>,
-            [self.spec.stride; 2],
-            [padding; 2],
-            [1, 1],
-            groups,
-        );
+        let copies = if dense { 1 } else { pass.copies };
+        let value = self.convolve(&value, copies);
         let value = self.norm.forward(&value, pass.copies, pass.mode);
         Flow { value: activate(value, self.spec.activation), shared: false }
     }
+
+    /// `[N, copies*input, h, w]` -> `[N, copies*output, h', w']`, in the form that libtorch is fastest
+    /// in on a CPU: wide dense kernels copy by copy, the others as groups, with channels last where
+    /// that is safe.
+    fn convolve(&self, value: &Tensor, copies: i64) -> Tensor {
+        let Convolution { stride, kernel, groups, output, .. } = self.spec;
+        let one = |value: &Tensor, weight: &Tensor, groups: i64| {
+            let padding = [self.spec.padding(); 2];
+            value.conv2d(weight, None::<&Tensor>, [stride; 2], padding, [1, 1], groups)
+        };
+        if copies == 1 || kernel == 1 || groups > 1 || output <= WIDE {
+            let value =
+                if self.fills_vectors() { channels_last(value) } else { value.contiguous() };
+            return one(&value, &self.weight, groups * copies);
+        }
+        let pairs =
+            value.contiguous().chunk(copies, 1).into_iter().zip(self.weight.chunk(copies, 0));
+        let outputs: Vec<Tensor> = pairs.map(|(value, weight)| one(&value, &weight, 1)).collect();
+        Tensor::cat(&outputs, 1)
+    }
+
+    /// Whether channels come in whole vectors: with others channels last, the AVX2 kernels of libtorch
+    /// 2.11 write past the end of a 1x1 kernel's gradient.
+    fn fills_vectors(&self) -> bool {
+        let Convolution { kernel, groups, input, output, .. } = self.spec;
+        let groups = if kernel == 1 { groups } else { 1 };
+        [input, output].iter().all(|channels| channels / groups % VECTOR == 0)
+    }
+}
+
+/// The same values laid out as `[N,h,w,K]` in memory.
+fn channels_last(value: &Tensor) -> Tensor {
+    value.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 fn activate(mut value: Tensor, activation: Activation) -> Tensor {

@@ -217,6 +217,8 @@ impl Canvas<'_> {
         let all = || curves.iter().flat_map(|curve| &curve.points);
         let (low, high) = range(all().map(|point| point.1));
         let last = all().map(|point| point.0).fold(1., f64::max);
+        let ends = |curve: &Curve| Some((curve.points.first()?.1, curve.points.last()?.1));
+        let rising = curves.iter().find_map(ends).is_some_and(|(first, last)| last > first);
         let font = |height: i32| TextStyle::from((FONT, height).into_font()).color(&self.theme.ink);
         let mut chart = ChartBuilder::on(&area)
             .caption(title, font(24))
@@ -232,6 +234,8 @@ impl Canvas<'_> {
             .axis_style(self.theme.muted)
             .label_style(font(18))
             .axis_desc_style(font(20))
+            .x_labels(last.min(10.) as usize)
+            .x_label_formatter(&|epoch| format!("{epoch:.0}"))
             .x_desc("epoch")
             .y_desc(unit)
             .draw()
@@ -247,7 +251,10 @@ impl Canvas<'_> {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
+            .position(match rising {
+                true => SeriesLabelPosition::LowerRight,
+                false => SeriesLabelPosition::UpperRight,
+            })
             .background_style(self.theme.background)
             .border_style(self.theme.grid)
             .label_font(font(18))

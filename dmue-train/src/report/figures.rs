@@ -190,7 +190,7 @@ fn draw_strip(canvas: &Canvas<'_>, strip: &Strip, y: i32) -> Result<()> {
             canvas.fill(Frame { x, y, width: side, height: side }, canvas.theme.series[1])?;
         }
         canvas.face(face, (x, top), STRIP_FACE as u32)?;
-        let below = (x + STRIP_FACE / 2, top + STRIP_FACE + 6);
+        let below = (x + STRIP_FACE / 2, top + STRIP_FACE + 9);
         canvas.text(line, below, 17, canvas.theme.ink, Anchor::Centre)?;
     }
     Ok(())
