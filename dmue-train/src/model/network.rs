@@ -7,13 +7,14 @@ use super::spec::{Activation, Block, Convolution, Join, Layer, Pool, Reduction};
 
 /// Added to the variance by every normalisation, here and where the exporter folds it.
 pub const EPSILON: f64 = 1e-5;
-/// Channels of a vector register.
-const VECTOR: i64 = 8;
 /// Above so many output channels a 3x3 kernel is wide (measured with `dmue-train bench`).
 const WIDE: i64 = 128;
+/// Channels of a vector register.
+const VECTOR: i64 = 8;
 
 /// Layers whose variables hold `copies` networks of the same form, stacked along output channels:
-/// copy k owns rows k*output..(k+1)*output. All copies are computed by one grouped convolution.
+/// copy k owns rows k*output..(k+1)*output. Each copy is computed on its own: libtorch was seen to take as
+/// long for one grouped convolution of narrow copies, and longer for one of wide copies.
 #[derive(Debug)]
 pub struct Stack {
     copies: i64,
@@ -42,18 +43,8 @@ struct Unit {
     norm: Normalisation,
 }
 
-/// What holds for one pass through all layers.
-#[derive(Clone, Copy)]
-struct Pass {
-    copies: i64,
-    mode: Mode,
-}
-
-/// A value on its way: `shared` while all copies still see one and the same `[N,K,h,w]`.
-struct Flow {
-    value: Tensor,
-    shared: bool,
-}
+/// One `[N,K,h,w]` for each copy.
+type Flow = Vec<Tensor>;
 
 impl Stack {
     /// Makes the variables under `path`; their names are the layers' names.
@@ -70,17 +61,18 @@ impl Stack {
     /// batch while scale and shift take up the difference: inference stays what it is, and training
     /// then begins with nearly the same function.
     pub fn calibrate(&self, input: &Tensor) -> Tensor {
-        self.pass(input, Mode::Calibrate)
+        tch::no_grad(|| self.pass(input, Mode::Calibrate))
     }
 
     fn pass(&self, input: &Tensor, mode: Mode) -> Tensor {
-        let flow = Flow { value: input.shallow_clone(), shared: true };
-        forward(&self.layers, flow, Pass { copies: self.copies, mode }).value
+        let flow: Flow = (0..self.copies).map(|_| input.shallow_clone()).collect();
+        let mut flow = forward(&self.layers, flow, mode);
+        if flow.len() == 1 { flow.remove(0) } else { Tensor::cat(&flow, 1) }
     }
 }
 
-fn forward(nodes: &[Node], input: Flow, pass: Pass) -> Flow {
-    nodes.iter().fold(input, |flow, node| node.forward(flow, pass))
+fn forward(nodes: &[Node], input: Flow, mode: Mode) -> Flow {
+    nodes.iter().fold(input, |flow, node| node.forward(flow, mode))
 }
 
 impl Node {
@@ -98,37 +90,20 @@ impl Node {
         }
     }
 
-    fn forward(&self, input: Flow, pass: Pass) -> Flow {
+    fn forward(&self, input: Flow, mode: Mode) -> Flow {
         match self {
-            Self::Unit(unit) => unit.forward(&input, pass),
+            Self::Unit(unit) => unit.forward(&input, mode),
             Self::Block { body, shortcut, join, activation } => {
-                let main = forward(body, input.handle(), pass).unshared(pass.copies);
-                let beside = forward(shortcut, input, pass).unshared(pass.copies);
-                let value = match join {
+                let handles = input.iter().map(Tensor::shallow_clone).collect();
+                let (main, beside) = (forward(body, handles, mode), forward(shortcut, input, mode));
+                let joined = main.into_iter().zip(beside).map(|(main, beside)| match join {
                     Join::Add => main + beside,
-                    Join::Concat => concat(&beside, &main, pass.copies),
-                };
-                Flow { value: activate(value, *activation), shared: false }
+                    Join::Concat => Tensor::cat(&[beside, main], 1),
+                });
+                joined.map(|value| activate(value, *activation)).collect()
             }
-            Self::Pool(spec) => Flow { value: pool(spec, &input.value), ..input },
-            Self::Shuffle(groups) => {
-                let copies = if input.shared { 1 } else { pass.copies };
-                Flow { value: shuffle(&input.value, *groups, copies), ..input }
-            }
-        }
-    }
-}
-
-impl Flow {
-    fn handle(&self) -> Self {
-        Self { value: self.value.shallow_clone(), shared: self.shared }
-    }
-
-    fn unshared(&self, copies: i64) -> Tensor {
-        if self.shared && copies > 1 {
-            self.value.repeat([1, copies, 1, 1])
-        } else {
-            self.value.shallow_clone()
+            Self::Pool(spec) => input.iter().map(|value| pool(spec, value)).collect(),
+            Self::Shuffle(groups) => input.iter().map(|value| shuffle(value, *groups)).collect(),
         }
     }
 }
@@ -146,42 +121,30 @@ impl Unit {
         }
     }
 
-    fn forward(&self, input: &Flow, pass: Pass) -> Flow {
-        // A shared input and a dense kernel need no groups: the copies are further output channels.
-        let dense = input.shared && self.spec.groups == 1;
-        let value = if dense { input.value.shallow_clone() } else { input.unshared(pass.copies) };
-        let copies = if dense { 1 } else { pass.copies };
-        let value = self.convolve(&value, copies);
-        let value = self.norm.forward(&value, pass.copies, pass.mode);
-        Flow { value: activate(value, self.spec.activation), shared: false }
+    fn forward(&self, input: &[Tensor], mode: Mode) -> Flow {
+        let copies = input.len() as i64;
+        let weights = self.weight.chunk(copies, 0);
+        let values = input.iter().zip(&weights).map(|(value, weight)| self.convolve(value, weight));
+        let values = self.norm.forward(values.collect(), mode);
+        values.into_iter().map(|value| activate(value, self.spec.activation)).collect()
     }
 
-    /// `[N, copies*input, h, w]` -> `[N, copies*output, h', w']`, in the form that libtorch is fastest
-    /// in on a CPU: wide dense kernels copy by copy, the others as groups, with channels last where
-    /// that is safe.
-    fn convolve(&self, value: &Tensor, copies: i64) -> Tensor {
-        let Convolution { stride, kernel, groups, output, .. } = self.spec;
-        let one = |value: &Tensor, weight: &Tensor, groups: i64| {
-            let padding = [self.spec.padding(); 2];
-            value.conv2d(weight, None::<&Tensor>, [stride; 2], padding, [1, 1], groups)
-        };
-        if copies == 1 || kernel == 1 || groups > 1 || output <= WIDE {
-            let value =
-                if self.fills_vectors() { channels_last(value) } else { value.contiguous() };
-            return one(&value, &self.weight, groups * copies);
-        }
-        let pairs =
-            value.contiguous().chunk(copies, 1).into_iter().zip(self.weight.chunk(copies, 0));
-        let outputs: Vec<Tensor> = pairs.map(|(value, weight)| one(&value, &weight, 1)).collect();
-        Tensor::cat(&outputs, 1)
+    /// `[N,input,h,w]` -> `[N,output,h',w']`
+    fn convolve(&self, value: &Tensor, weight: &Tensor) -> Tensor {
+        let Convolution { stride, groups, .. } = self.spec;
+        let value =
+            if self.likes_channels_last() { channels_last(value) } else { value.contiguous() };
+        let (stride, padding) = ([stride; 2], [self.spec.padding(); 2]);
+        value.conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], groups)
     }
 
-    /// Whether channels come in whole vectors: with others channels last, the AVX2 kernels of libtorch
-    /// 2.11 write past the end of a 1x1 kernel's gradient.
-    fn fills_vectors(&self) -> bool {
+    /// Wide 3x3 kernels are slower with channels last. Where channels do not come in whole vectors, the
+    /// AVX2 kernels of libtorch 2.11 then write past the end of a 1x1 kernel's gradient.
+    fn likes_channels_last(&self) -> bool {
         let Convolution { kernel, groups, input, output, .. } = self.spec;
+        let wide = kernel > 1 && groups == 1 && output > WIDE;
         let groups = if kernel == 1 { groups } else { 1 };
-        [input, output].iter().all(|channels| channels / groups % VECTOR == 0)
+        !wide && [input, output].iter().all(|channels| channels / groups % VECTOR == 0)
     }
 }
 
@@ -198,12 +161,6 @@ fn activate(mut value: Tensor, activation: Activation) -> Tensor {
     }
 }
 
-/// Channels of each copy: the first value's, then the second's.
-fn concat(first: &Tensor, second: &Tensor, copies: i64) -> Tensor {
-    let per_copy = |value: &Tensor| value.unflatten(1, [copies, -1]);
-    Tensor::cat(&[per_copy(first), per_copy(second)], 2).flatten(1, 2)
-}
-
 fn pool(spec: &Pool, value: &Tensor) -> Tensor {
     let (kernel, stride, padding) = ([spec.kernel; 2], [spec.stride; 2], [spec.padding; 2]);
     match spec.reduction {
@@ -212,7 +169,7 @@ fn pool(spec: &Pool, value: &Tensor) -> Tensor {
     }
 }
 
-/// Within each copy.
-fn shuffle(value: &Tensor, groups: i64, copies: i64) -> Tensor {
-    value.unflatten(1, [copies, groups, -1]).transpose(2, 3).flatten(1, 3)
+/// Deals the channels of `groups` groups out in turn.
+fn shuffle(value: &Tensor, groups: i64) -> Tensor {
+    value.unflatten(1, [groups, -1]).transpose(1, 2).flatten(1, 2)
 }

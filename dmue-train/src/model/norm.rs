@@ -62,13 +62,20 @@ impl Normalisation {
         Self { batch, instance }
     }
 
-    /// `[N, copies*output, h, w]` -> the same shape.
-    pub fn forward(&self, value: &Tensor, copies: i64, mode: Mode) -> Tensor {
+    /// One `[N,output,h,w]` for each copy -> the same shapes.
+    pub fn forward(&self, values: Vec<Tensor>, mode: Mode) -> Vec<Tensor> {
+        let copies = values.len() as i64;
+        let batches = self.batch.chunk(copies);
         let Some(affine) = &self.instance else {
-            return self.batch.forward(value, mode);
+            let pairs = values.iter().zip(&batches);
+            return pairs.map(|(value, batch)| batch.forward(value, mode)).collect();
         };
-        let [first, second] = halves(value, copies);
-        joined(&affine.by_instance(&first), &self.batch.forward(&second, mode), copies)
+        let each = values.iter().zip(&batches).zip(affine.chunk(copies));
+        each.map(|((value, batch), affine)| {
+            let [first, second] = halves(value);
+            Tensor::cat(&[affine.by_instance(&first), batch.forward(&second, mode)], 1)
+        })
+        .collect()
     }
 }
 
@@ -80,6 +87,12 @@ impl Affine {
         }
     }
 
+    /// Views of each copy's share.
+    fn chunk(&self, copies: i64) -> Vec<Self> {
+        let pairs = self.scale.chunk(copies, 0).into_iter().zip(self.shift.chunk(copies, 0));
+        pairs.map(|(scale, shift)| Self { scale, shift }).collect()
+    }
+
     /// Each channel of each image by its own mean and variance.
     fn by_instance(&self, value: &Tensor) -> Tensor {
         let none = None::<&Tensor>;
@@ -89,6 +102,17 @@ impl Affine {
 }
 
 impl Batch {
+    /// Views of each copy's share.
+    fn chunk(&self, copies: i64) -> Vec<Self> {
+        let [means, variances] =
+            [&self.running_mean, &self.running_var].map(|running| running.chunk(copies, 0));
+        let running = means.into_iter().zip(variances);
+        let parts = self.affine.chunk(copies).into_iter().zip(running);
+        parts
+            .map(|(affine, (running_mean, running_var))| Self { affine, running_mean, running_var })
+            .collect()
+    }
+
     fn forward(&self, value: &Tensor, mode: Mode) -> Tensor {
         let Affine { scale, shift } = &self.affine;
         let (mean, variance) = (&self.running_mean, &self.running_var);
@@ -123,17 +147,10 @@ pub fn calibrate(
     });
 }
 
-/// The first and the second half of each copy's channels: `[N, copies*K, h, w]` -> twice
-/// `[N, copies*K/2, h, w]`; of an odd K the second half is the larger.
-fn halves(value: &Tensor, copies: i64) -> [Tensor; 2] {
-    let split = value.unflatten(1, [copies, -1]);
-    let channels = split.size()[2];
+/// The first and the second half of the channels: `[N,K,h,w]` -> twice `[N,K/2,h,w]`; of an odd K
+/// the second half is the larger.
+fn halves(value: &Tensor) -> [Tensor; 2] {
+    let channels = value.size()[1];
     let first = channels / 2;
-    [(0, first), (first, channels - first)]
-        .map(|(start, length)| split.narrow(2, start, length).flatten(1, 2))
-}
-
-fn joined(first: &Tensor, second: &Tensor, copies: i64) -> Tensor {
-    let per_copy = |half: &Tensor| half.unflatten(1, [copies, -1]);
-    Tensor::cat(&[per_copy(first), per_copy(second)], 2).flatten(1, 2)
+    [(0, first), (first, channels - first)].map(|(start, length)| value.narrow(1, start, length))
 }
