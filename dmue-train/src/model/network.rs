@@ -124,9 +124,9 @@ impl Unit {
     fn forward(&self, input: &[Tensor], mode: Mode) -> Flow {
         let copies = input.len() as i64;
         let weights = self.weight.chunk(copies, 0);
-        let values = input.iter().zip(&weights).map(|(value, weight)| self.convolve(value, weight));
-        let values = self.norm.forward(values.collect(), mode);
-        values.into_iter().map(|value| activate(value, self.spec.activation)).collect()
+        let maps = input.iter().zip(&weights).map(|(value, weight)| self.convolve(value, weight));
+        let normalised = self.norm.forward(&maps.collect::<Flow>(), mode);
+        normalised.into_iter().map(|value| activate(value, self.spec.activation)).collect()
     }
 
     /// `[N,input,h,w]` -> `[N,output,h',w']`

@@ -63,7 +63,7 @@ impl Normalisation {
     }
 
     /// One `[N,output,h,w]` for each copy -> the same shapes.
-    pub fn forward(&self, values: Vec<Tensor>, mode: Mode) -> Vec<Tensor> {
+    pub fn forward(&self, values: &[Tensor], mode: Mode) -> Vec<Tensor> {
         let copies = values.len() as i64;
         let batches = self.batch.chunk(copies);
         let Some(affine) = &self.instance else {

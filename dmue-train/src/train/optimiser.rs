@@ -101,7 +101,7 @@ impl Optimiser {
         });
     }
 
-    /// The state as named tensors.
+    /// The state as named tensors, which the next step changes in place.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let steps = ("steps".to_owned(), Tensor::from_slice(&[self.steps]));
         let moments = self.parameters.iter().flat_map(|parameter| {
