@@ -3,6 +3,7 @@
 mod install;
 mod libtorch;
 mod onnxruntime;
+mod python_environment;
 mod tools;
 mod unpack;
 mod wheel;
