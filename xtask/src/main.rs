@@ -3,6 +3,7 @@
 mod install;
 mod libtorch;
 mod onnxruntime;
+mod python;
 mod python_environment;
 mod tools;
 mod unpack;
@@ -10,7 +11,7 @@ mod wheel;
 
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
@@ -39,6 +40,18 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Builds the Python wheel, installs it into a fresh environment and runs its tests there.
+    Python {
+        /// Handed to pytest.
+        #[arg(last = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Checks examples/ray_label.py with two workers, one of which is killed.
+    Ray {
+        /// A Parquet file of faces.
+        #[arg(default_value = "../shared/data/ferplus_valid.parquet")]
+        images: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -48,6 +61,10 @@ fn main() -> ExitCode {
         Task::Onnxruntime { arguments } => {
             workspace_root().and_then(|root| onnxruntime::compare(root, &arguments))
         }
+        Task::Python { arguments } => {
+            workspace_root().and_then(|root| python::test(root, &arguments))
+        }
+        Task::Ray { images } => workspace_root().and_then(|root| python::check_ray(root, &images)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
