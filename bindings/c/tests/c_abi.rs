@@ -1,5 +1,8 @@
 //! The C door: real C99 and C++17 programs, compiled against the header and the shared library that
 //! this build made, and run.
+//!
+//! For another machine's library: `DMUE_TEST_LIBRARY` is its path, `DMUE_TEST_CC` and `DMUE_TEST_CXX` the
+//! compilers for it and `DMUE_TEST_RUNNER` what runs its programs (`cargo xtask arm`).
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -163,7 +166,8 @@ impl Workshop {
     fn compile(&self, compiler: &[&str], source: &str, program: &str) -> PathBuf {
         let program = self.path().join(program);
         let rpath = format!("-Wl,-rpath,{}", self.path().display());
-        let output = Command::new(compiler[0])
+        let mut command = compiler_command(compiler[0]);
+        let output = command
             .args(&compiler[1..])
             .args(["-Wall", "-Wextra", "-Werror", "-pedantic", "-I", INCLUDE])
             .arg(Path::new(SOURCES).join(source))
@@ -190,13 +194,32 @@ impl Workshop {
 
 /// Cargo puts it beside this test.
 fn library() -> PathBuf {
-    let library = std::env::current_exe().unwrap().with_file_name("libdmue_edge.so");
+    let library = std::env::var_os("DMUE_TEST_LIBRARY").map_or_else(
+        || std::env::current_exe().unwrap().with_file_name("libdmue_edge.so"),
+        PathBuf::from,
+    );
     assert!(library.is_file(), "{} is not there", library.display());
     library
 }
 
+/// `cc` or `c++`, or what the environment names in its place.
+fn compiler_command(default: &str) -> Command {
+    words(if default == "cc" { "DMUE_TEST_CC" } else { "DMUE_TEST_CXX" }, default)
+}
+
+/// A command of several words from the variable, or the default.
+fn words(variable: &str, default: &str) -> Command {
+    let line = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
+    let mut words = line.split_whitespace();
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
+    command
+}
+
 fn run(program: &Path, arguments: &[String], input: &[u8]) -> String {
-    let mut child = Command::new(program)
+    // `env` alone runs the program that follows it.
+    let mut child = words("DMUE_TEST_RUNNER", "env")
+        .arg(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
