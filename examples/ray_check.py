@@ -105,6 +105,7 @@ def begin(source: Path, out: Path) -> subprocess.Popen[str]:
     command = [sys.executable, SCRIPT, source, out, "--crops", "--tolerated-error", "0.1"]
     return subprocess.Popen(
         [*map(str, command), "--part", str(PART)],
+        env={**os.environ, "RAY_worker_niceness": "0"},  # Ray's 15 starves workers on a busy machine
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

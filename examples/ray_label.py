@@ -156,8 +156,10 @@ def main() -> None:
         num_cpus=given.cpus,
         batch_size=1,
     )
-    counts = labelled.sum(["images", "errors"])
-    print(f"{counts['sum(images)']} images labelled, {counts['sum(errors)']} with an error")
+    images = errors = 0
+    for counts in labelled.iter_batches(batch_size=None):
+        images, errors = images + counts["images"].sum(), errors + counts["errors"].sum()
+        print(f"{images} images labelled, {errors} with an error", flush=True)
 
 
 if __name__ == "__main__":

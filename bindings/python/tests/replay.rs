@@ -25,10 +25,11 @@ fn golden_answers_through_python() {
     if !has_model() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-replay");
+    std::fs::create_dir_all(&folder).unwrap();
     let mut questions = String::new();
     for (index, case) in conformance::cases().iter().enumerate() {
-        let file = folder.path().join(format!("{index}.raw"));
+        let file = folder.join(format!("{index}.raw"));
         std::fs::write(&file, &case.picture.bytes).unwrap();
         questions += &format!("{}\n", question(case, &file));
     }
