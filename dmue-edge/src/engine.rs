@@ -25,9 +25,10 @@ const DEFAULT_MODEL: Option<&[u8]> = Some(include_bytes!("../models/edge.dmue.on
 /// use dmue_edge::photo::Photo;
 ///
 /// # fn main() -> dmue_edge::Result<()> {
-/// # if Engine::default_model().is_none() { return Ok(()); }
+/// # let portrait = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/images/astronaut.png");
+/// # if Engine::default_model().is_none() || !std::path::Path::new(portrait).is_file() { return Ok(()); }
 /// let engine = Engine::builder().build()?;
-/// let photo = Photo::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/images/astronaut.png"))?;
+/// let photo = Photo::open(portrait)?;
 /// let result = engine.predict(&photo.view()?)?;
 /// assert_eq!(result.predictions.len(), 1);
 /// println!("{} ({:.2})", result.predictions[0].label, result.predictions[0].score);

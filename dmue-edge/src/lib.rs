@@ -4,8 +4,8 @@
 //! use dmue_edge::{Engine, Photo};
 //!
 //! # fn main() -> Result<(), dmue_edge::Error> {
-//! # if Engine::default_model().is_none() { return Ok(()); }
 //! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/images/astronaut.png");
+//! # if Engine::default_model().is_none() || !std::path::Path::new(path).is_file() { return Ok(()); }
 //! let engine = Engine::builder().build()?; // load once, share between threads
 //! let photo = Photo::open(path)?;
 //! for face in engine.predict(&photo.view()?)?.predictions {
@@ -51,7 +51,7 @@
 //! - Face crops: [`Engine::predict_crops`] looks for no faces.
 //! - Landmarks or boxes of another detector: [`Engine::predict_faces`].
 //! - Threads, messages, the smallest face, the most faces: [`EngineBuilder`](engine::EngineBuilder).
-//! - C and C++: `include/README.md`; the functions are in `ffi`.
+//! - C and C++: `include/README.md` in the repository; the functions are in `ffi`.
 //! - Another model: [`EngineBuilder::model_file`](engine::EngineBuilder::model_file). A model is one
 //!   file, `NAME.dmue.onnx`, with classes, sizes and uncertainty inside; nothing here assumes a
 //!   number of classes. [`model`] describes the file, `dmue-train` writes it.
@@ -79,7 +79,7 @@
 //!
 //! `cli` (default) builds the `dmue` command and its dependencies; a library user does without:
 //! `dmue-edge = { version = "0.1", default-features = false }`. `capi` adds the C interface, from which
-//! `bindings/c` makes a library.
+//! `bindings/c`, in the repository, makes a library.
 
 pub mod abstain;
 pub mod engine;

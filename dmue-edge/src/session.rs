@@ -42,10 +42,11 @@ pub struct SessionOptions {
 /// use dmue_edge::{Engine, Photo, Session, SessionOptions};
 ///
 /// # fn main() -> dmue_edge::Result<()> {
-/// # if Engine::default_model().is_none() { return Ok(()); }
+/// # let portrait = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/images/astronaut.png");
+/// # if Engine::default_model().is_none() || !std::path::Path::new(portrait).is_file() { return Ok(()); }
 /// let engine = Arc::new(Engine::builder().build()?); // one for all streams
 /// let mut session = Session::new(engine, SessionOptions::default())?; // one for each stream
-/// let photo = Photo::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/images/astronaut.png"))?;
+/// let photo = Photo::open(portrait)?;
 /// for frame in 0..3 {
 ///     let time = Duration::from_millis(66 * frame);
 ///     for face in session.process(&photo.view()?, time)?.faces {

@@ -3,6 +3,7 @@
 mod install;
 mod libtorch;
 mod onnxruntime;
+mod package;
 mod python;
 mod python_environment;
 mod tools;
@@ -52,6 +53,9 @@ enum Task {
         #[arg(default_value = "../shared/data/ferplus_valid.parquet")]
         images: PathBuf,
     },
+    /// Makes the crate file of dmue-edge, checks its size, and has it build and answer a picture outside
+    /// this workspace.
+    Package,
 }
 
 fn main() -> ExitCode {
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
             workspace_root().and_then(|root| python::test(root, &arguments))
         }
         Task::Ray { images } => workspace_root().and_then(|root| python::check_ray(root, &images)),
+        Task::Package => workspace_root().and_then(package::package),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@
 //! | `faces` | one object per face, the most confidently detected first |
 //! | `faces[].label` | the most probable class |
 //! | `faces[].score` | estimated probability that the label is right, 0..1 |
+//! | `faces[].unsure` | only with `--tolerated-error`: whether `score` is below what that asks for |
 //! | `faces[].probabilities` | class name to probability, in the model's order; they add up to 1 |
 //! | `faces[].detection_score` | how sure the detector is, 0..1; `null` with `--cropped` |
 //! | `faces[].box` | `x`, `y`, `width`, `height` in pixels; `null` with `--cropped` |
@@ -31,7 +32,7 @@ use dmue_edge::face::{FaceBox, Landmarks};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::predict::Answer;
+use crate::predict::{Answer, is_unsure};
 
 /// One line, without the line break; `outputs` adds what the network itself gave.
 pub fn line(answer: &Answer<'_>, outputs: bool) -> serde_json::Result<String> {
@@ -63,6 +64,8 @@ struct Image<'a> {
 struct Face<'a> {
     label: &'a str,
     score: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsure: Option<bool>,
     probabilities: Probabilities<'a>,
     detection_score: Option<f32>,
     #[serde(rename = "box")]
@@ -95,7 +98,7 @@ impl<'a> Image<'a> {
             width: answer.width,
             height: answer.height,
             model: answer.model,
-            faces: predictions.iter().map(|p| Face::new(p, answer.classes, outputs)).collect(),
+            faces: predictions.iter().map(|p| Face::new(p, answer, outputs)).collect(),
             timings_ms: TimingsMs {
                 decode: answer.decode_ms,
                 detect: timings.detect_ms,
@@ -107,11 +110,13 @@ impl<'a> Image<'a> {
 }
 
 impl<'a> Face<'a> {
-    fn new(prediction: &'a Prediction, classes: &'a [String], outputs: bool) -> Self {
+    fn new(prediction: &'a Prediction, answer: &'a Answer<'a>, outputs: bool) -> Self {
+        let classes = answer.classes;
         let Prediction { logits, feature, alpha, .. } = prediction;
         Self {
             label: &prediction.label,
             score: prediction.score,
+            unsure: answer.threshold.map(|threshold| is_unsure(prediction, threshold)),
             probabilities: Probabilities { classes, values: &prediction.probabilities },
             detection_score: prediction.face.map(|face| face.detection_score),
             bounding_box: prediction.face.map(|face| face.bounding_box),

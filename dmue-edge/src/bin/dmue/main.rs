@@ -3,6 +3,7 @@
 mod annotate;
 mod inputs;
 mod json;
+mod labels;
 mod output;
 mod predict;
 mod report;

@@ -1,4 +1,4 @@
-//! Pictures written beside the answers.
+//! Files written whole or not at all, and pictures beside the answers.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -53,15 +53,19 @@ pub fn crop_picture(crop: &FaceCrop) -> Option<DynamicImage> {
     }
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("png.part");
+/// Writes a file, whole or not at all; one of the name is replaced.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".part");
+    let temporary = PathBuf::from(temporary);
     let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)
 }
 
-fn naming(path: &Path, error: &io::Error) -> io::Error {
+/// The error with the path in front.
+pub fn naming(path: &Path, error: &io::Error) -> io::Error {
     // Not of the error's own kind: a full disk must not pass for a reader that left.
     io::Error::other(format!("{}: {error}", path.display()))
 }

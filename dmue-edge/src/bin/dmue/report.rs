@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use dmue_edge::engine::Prediction;
 
-use crate::predict::Answer;
+use crate::predict::{Answer, is_unsure};
 
 /// Characters of a bar that stands for 100 %.
 const BAR_LENGTH: usize = 24;
@@ -35,7 +35,7 @@ pub fn text(answer: &Answer<'_>, colour: bool) -> String {
     // Writing into a string cannot fail.
     let _ = writeln!(text, "{name}: {}x{} pixels, {faces}", answer.width, answer.height);
     for (number, prediction) in predictions.iter().enumerate() {
-        face(&mut text, number + 1, prediction, answer.classes, colour);
+        face(&mut text, number + 1, prediction, answer, colour);
     }
     let t = answer.result.timings;
     let _ = writeln!(
@@ -50,7 +50,7 @@ fn face(
     text: &mut String,
     number: usize,
     prediction: &Prediction,
-    classes: &[String],
+    answer: &Answer<'_>,
     colour: bool,
 ) {
     let place = prediction.face.map_or_else(String::new, |face| {
@@ -61,12 +61,14 @@ fn face(
         )
     });
     let Prediction { label, score, .. } = prediction;
+    let unsure = answer.threshold.is_some_and(|threshold| is_unsure(prediction, threshold));
     let label = styled(label, "1", colour);
+    let label = if unsure { format!("unsure, perhaps {label}") } else { label };
     let confidence =
         styled(&format!("{} (score {score:.2})", in_words(*score)), tone(*score), colour);
     let _ = writeln!(text, "  face {number}{place}: {label}, {confidence}");
-    let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or_default();
-    let mut rows: Vec<_> = classes.iter().zip(&prediction.probabilities).collect();
+    let width = answer.classes.iter().map(|class| class.chars().count()).max().unwrap_or_default();
+    let mut rows: Vec<_> = answer.classes.iter().zip(&prediction.probabilities).collect();
     rows.sort_by(|a, b| b.1.total_cmp(a.1));
     for (class, probability) in rows {
         let row = format!("    {class:width$} {:5.1} % {}", probability * 100.0, bar(*probability));
