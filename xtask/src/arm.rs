@@ -99,7 +99,8 @@ pub fn build(workspace: &Path, board: Board, package: &str) -> Result<PathBuf> {
     let target = folder.join("target");
     let mut inside = Inside::new(&build_root)
         .read_only(workspace, "/project")
-        .read_only(&zig.folder()?, "/zig")
+        // cargo-zigbuild adds headers that zig lacks.
+        .writable(&zig.folder()?, "/zig")?
         .read_only(&zig.cargo_zigbuild(), "/usr/bin/cargo-zigbuild")
         .writable(&cargo_home()?.join("registry"), "/cargo/registry")?
         .writable(&folder.join("zig-cache"), "/cache")?

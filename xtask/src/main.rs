@@ -1,14 +1,25 @@
-//! Set-up and tests of the workspace: `cargo xtask setup`, `test` and `onnxruntime`.
+//! Set-up and tests of the workspace: `cargo xtask --help` names the tasks.
 
+mod arm;
+mod c_program;
+mod cargo_tools;
+mod dist;
+mod fuzz;
 mod install;
 mod libtorch;
 mod onnxruntime;
 mod package;
+mod privacy;
 mod python;
 mod python_environment;
+mod root;
+mod sanitize;
+mod soak;
 mod tools;
+mod try_package;
 mod unpack;
 mod wheel;
+mod zig;
 
 use std::env;
 use std::ffi::OsString;
@@ -41,6 +52,50 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Builds the shared library for ARM boards and runs the C tests and examples against it under qemu,
+    /// in the C library of Debian 11.
+    Arm {
+        /// All of them where none is named.
+        boards: Vec<arm::Board>,
+    },
+    /// Makes what users install in dist/: a folder, an archive and a Debian package.
+    Dist {
+        /// amd64 and arm64 where none is named.
+        machines: Vec<dist::Machine>,
+    },
+    /// Builds examples/board_bench as one program to copy to a board, dist/board_bench-ARCHITECTURE.
+    BoardBench {
+        /// arm64 where none is named.
+        machines: Vec<dist::Machine>,
+    },
+    /// Installs the Debian packages of `dist` in a clean Debian and builds a program against them. Needs root.
+    TryPackage {
+        /// amd64 where none is named.
+        machines: Vec<dist::Machine>,
+    },
+    /// Feeds model files, frames and calls through the C interface to libFuzzer, from the seeds in
+    /// fuzz/seeds and from what earlier runs found.
+    Fuzz {
+        /// For all targets together.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        minutes: u32,
+    },
+    /// Runs the C tests under AddressSanitizer, UBSan, valgrind and ThreadSanitizer.
+    Sanitize {
+        /// All of them where none is named.
+        checkers: Vec<sanitize::Checker>,
+    },
+    /// Answers many frames in one session through the C interface; fails if its memory grew.
+    Soak {
+        /// How many.
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(10_000..))]
+        frames: u32,
+    },
+    /// Makes the crate file of dmue-edge, checks its size, and has it build and answer a picture outside
+    /// this workspace.
+    Package,
+    /// Shows that a prediction opens no socket and writes no file.
+    Privacy,
     /// Builds the Python wheel, installs it into a fresh environment and runs its tests there.
     Python {
         /// Handed to pytest.
@@ -53,9 +108,6 @@ enum Task {
         #[arg(default_value = "../shared/data/ferplus_valid.parquet")]
         images: PathBuf,
     },
-    /// Makes the crate file of dmue-edge, checks its size, and has it build and answer a picture outside
-    /// this workspace.
-    Package,
 }
 
 fn main() -> ExitCode {
@@ -65,11 +117,27 @@ fn main() -> ExitCode {
         Task::Onnxruntime { arguments } => {
             workspace_root().and_then(|root| onnxruntime::compare(root, &arguments))
         }
+        Task::Arm { boards } => workspace_root().and_then(|root| {
+            arm::check(root, or_else(&boards, &[arm::Board::Arm64, arm::Board::Armhf]))
+        }),
+        Task::Dist { machines } => workspace_root().and_then(|root| {
+            dist::make(root, or_else(&machines, &[dist::Machine::Amd64, dist::Machine::Arm64]))
+        }),
+        Task::BoardBench { machines } => workspace_root()
+            .and_then(|root| dist::board_bench(root, or_else(&machines, &[dist::Machine::Arm64]))),
+        Task::TryPackage { machines } => workspace_root()
+            .and_then(|root| try_package::check(root, or_else(&machines, &[dist::Machine::Amd64]))),
+        Task::Fuzz { minutes } => workspace_root().and_then(|root| fuzz::fuzz(root, minutes)),
+        Task::Sanitize { checkers } => {
+            workspace_root().and_then(|root| sanitize::sanitize(root, &checkers))
+        }
+        Task::Soak { frames } => workspace_root().and_then(|root| soak::soak(root, frames)),
+        Task::Package => workspace_root().and_then(package::package),
+        Task::Privacy => workspace_root().and_then(privacy::privacy),
         Task::Python { arguments } => {
             workspace_root().and_then(|root| python::test(root, &arguments))
         }
         Task::Ray { images } => workspace_root().and_then(|root| python::check_ray(root, &images)),
-        Task::Package => workspace_root().and_then(package::package),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,6 +146,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What was named, or the default.
+fn or_else<'a, T>(named: &'a [T], default: &'a [T]) -> &'a [T] {
+    if named.is_empty() { default } else { named }
 }
 
 /// Makes sure that there is a libtorch and says which one it is.
@@ -96,15 +169,20 @@ fn setup() -> Result<Libtorch> {
 }
 
 fn test(arguments: &[OsString]) -> Result<()> {
+    tools::run(test_command()?.args(arguments))
+}
+
+/// `cargo test --workspace`, with a libtorch.
+fn test_command() -> Result<Command> {
     // torch-sys compiles a C++ file; its own message about a missing compiler names no package.
     tools::require(&tools::CXX)?;
     let libtorch = setup()?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace_root()?).args(["test", "--workspace"]).args(arguments);
+    cargo.current_dir(workspace_root()?).args(["test", "--workspace"]);
     if let Some(folder) = libtorch.folder() {
         cargo.env("LIBTORCH", folder);
     }
-    tools::run(&mut cargo)
+    Ok(cargo)
 }
 
 fn workspace_root() -> Result<&'static Path> {

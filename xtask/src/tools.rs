@@ -45,12 +45,91 @@ pub const CXX: Tool = Tool {
     packages: ["g++", "gcc-c++", "gcc"],
 };
 
+pub const CC: Tool = Tool {
+    name: "a C compiler",
+    variable: Some("CC"),
+    probe: &["cc", "--version"],
+    packages: ["gcc", "gcc", "gcc"],
+};
+
+pub const VALGRIND: Tool = Tool {
+    name: "valgrind",
+    variable: None,
+    probe: &["valgrind", "--version"],
+    packages: ["valgrind", "valgrind", "valgrind"],
+};
+
+pub const STRACE: Tool = Tool {
+    name: "strace",
+    variable: None,
+    probe: &["strace", "--version"],
+    packages: ["strace", "strace", "strace"],
+};
+
+pub const UNSHARE: Tool = Tool {
+    name: "a network namespace of its own",
+    variable: None,
+    probe: &["unshare", "--map-root-user", "--net", "true"],
+    packages: ["util-linux", "util-linux", "util-linux"],
+};
+
+/// Rustup's; no package manager has it.
+pub const NIGHTLY: Tool = Tool {
+    name: "a nightly Rust toolchain (`rustup toolchain install nightly`)",
+    variable: None,
+    probe: &["rustup", "run", "nightly", "cargo", "--version"],
+    packages: ["rustup", "rustup", "rustup"],
+};
+
+/// Cargo's; no package manager has it.
+pub const CARGO_FUZZ: Tool = Tool {
+    name: "cargo-fuzz (`cargo install cargo-fuzz`) or a nightly Rust toolchain",
+    variable: None,
+    probe: &["rustup", "run", "nightly", "cargo", "fuzz", "--version"],
+    packages: ["rustup", "rustup", "rustup"],
+};
+
+pub const QEMU_ARM64: Tool = Tool {
+    name: "qemu for aarch64 programs",
+    variable: None,
+    probe: &["qemu-aarch64-static", "--version"],
+    packages: ["qemu-user-static", "qemu-user-static", "qemu-user-static"],
+};
+
+pub const QEMU_ARMHF: Tool = Tool {
+    name: "qemu for ARM programs",
+    variable: None,
+    probe: &["qemu-arm-static", "--version"],
+    packages: ["qemu-user-static", "qemu-user-static", "qemu-user-static"],
+};
+
+pub const MMDEBSTRAP: Tool = Tool {
+    name: "mmdebstrap",
+    variable: None,
+    probe: &["mmdebstrap", "--version"],
+    packages: ["mmdebstrap", "mmdebstrap", "mmdebstrap"],
+};
+
+pub const BUBBLEWRAP: Tool = Tool {
+    name: "bubblewrap",
+    variable: None,
+    probe: &["bwrap", "--version"],
+    packages: ["bubblewrap", "bubblewrap", "bubblewrap"],
+};
+
 /// Package managers, and the command in front of a package's name.
 const MANAGERS: [(&str, &str); 3] = [
     ("apt-get", "{sudo}apt-get update && {sudo}apt-get install -y"),
     ("dnf", "{sudo}dnf install -y"),
     ("brew", "brew install"),
 ];
+
+impl Tool {
+    /// The program to run.
+    pub fn program(&self) -> &'static str {
+        self.probe.first().copied().unwrap_or_default()
+    }
+}
 
 /// # Errors
 /// The tool does not run; the message says how to install it.
