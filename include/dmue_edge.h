@@ -477,7 +477,7 @@ typedef struct dmue_engine_options {
    */
   uint32_t struct_size;
   /**
-   * Threads that one call may use, at least 1 (the default). They share the looks at a frame and
+   * Threads that one call may use, 1 (the default) to 1024. They share the looks at a frame and
    * its faces.
    */
   uint32_t threads;

@@ -18,6 +18,9 @@ use crate::uncertainty::predicted_class;
 /// The model that this crate carries: provenance and figures in `models/README.md`.
 const DEFAULT_MODEL: Option<&[u8]> = Some(include_bytes!("../models/edge.dmue.onnx"));
 
+/// More than any device has: a larger number is taken for a mistake.
+const MOST_THREADS: usize = 1024;
+
 /// Answers frames. Immutable: share one between threads.
 ///
 /// ```
@@ -85,7 +88,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Lets a call use up to this many threads, from 1 (the default) on. They share the detector's
+    /// Lets a call use up to this many threads, 1 (the default) to 1024. They share the detector's
     /// looks at a frame and the faces of a frame, so a frame of one face and one look gains nothing.
     /// Answers do not depend on it.
     pub fn threads(mut self, threads: usize) -> Self {
@@ -115,8 +118,8 @@ impl EngineBuilder {
     /// be named.
     pub fn build(self) -> Result<Engine> {
         let Self { model, detector, threads, log } = self;
-        if threads == 0 {
-            let (name, value, allowed) = ("threads", threads.to_string(), "at least 1");
+        if !(1..=MOST_THREADS).contains(&threads) {
+            let (name, value, allowed) = ("threads", threads.to_string(), "1 to 1024");
             return Err(Error::Option { name, value, allowed });
         }
         let start = Instant::now();
@@ -360,8 +363,11 @@ mod tests {
     }
 
     #[test]
-    fn no_threads_at_all_is_refused() {
-        let Err(error) = Engine::builder().threads(0).build() else { panic!("built") };
-        assert!(matches!(&error, Error::Option { name: "threads", .. }), "{error}");
+    fn no_threads_at_all_and_absurdly_many_are_refused() {
+        for threads in [0, 1025, usize::MAX] {
+            let built = Engine::builder().threads(threads).build();
+            let Err(error) = built else { panic!("{threads} built") };
+            assert!(matches!(&error, Error::Option { name: "threads", .. }), "{error}");
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! Work spread over threads that live for one call.
 
+use std::panic::resume_unwind;
+use std::thread::Builder;
+
 /// `work` on every item, over at most `threads` threads (the caller's is one of them); the results
-/// are in the order of the items. One thread, or one item, starts none.
+/// are in the order of the items. One thread, or one item, starts none. Where the system gives no
+/// further thread, the caller's does that share.
 pub(crate) fn map<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
@@ -12,13 +16,16 @@ pub(crate) fn map<T: Sync, R: Send>(
     let Some(own) = shares.next() else { return Vec::new() };
     let work = &work;
     std::thread::scope(|scope| {
-        let others: Vec<_> =
-            shares.map(|share| scope.spawn(move || share.iter().map(work).collect())).collect();
-        let mut results: Vec<R> = own.iter().map(work).collect();
+        let all = move |share: &[T]| share.iter().map(work).collect::<Vec<R>>();
+        let others: Vec<_> = shares
+            .map(|share| Builder::new().spawn_scoped(scope, move || all(share)).map_err(|_| share))
+            .collect();
+        let mut results = all(own);
         for other in others {
-            let share: Vec<R> =
-                other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            results.extend(share);
+            results.extend(match other {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(share) => all(share),
+            });
         }
         results
     })

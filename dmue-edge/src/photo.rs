@@ -1,6 +1,7 @@
 //! Image files: decoded to RGB, upright as their EXIF orientation asks.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage};
@@ -10,6 +11,10 @@ use crate::frame::{FrameError, FrameView, MAXIMUM_SIDE, PixelFormat};
 /// The most memory that decoding may take, in bytes: enough for 170 megapixels of RGB, so that a
 /// small file that claims to be huge is refused instead of exhausting the device.
 const MAXIMUM_DECODED_BYTES: u64 = 512 << 20;
+
+/// The longest file that is read, in bytes: longer ones, and devices that never end, would fill the
+/// memory before any decoder sees them.
+const LONGEST_FILE: u64 = 512 << 20;
 
 /// Why an image could not be read. `name` is the file's path as it was given.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +31,12 @@ pub enum PhotoError {
     /// The file has no bytes.
     #[error("{name}: the file is empty")]
     Empty {
+        /// The file.
+        name: String,
+    },
+    /// The file is longer than an image of the largest size that is decoded.
+    #[error("{name}: the file is longer than {LONGEST_FILE} bytes: shrink the image first")]
+    TooLong {
         /// The file.
         name: String,
     },
@@ -71,8 +82,9 @@ impl Photo {
     /// [`PhotoError`], which names the file and the reason.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, PhotoError> {
         let name = path.as_ref().display().to_string();
-        match std::fs::read(path) {
-            Ok(bytes) => decode(&bytes, name),
+        match read(path.as_ref()) {
+            Ok(Some(bytes)) => decode(&bytes, name),
+            Ok(None) => Err(PhotoError::TooLong { name }),
             Err(reason) => Err(PhotoError::Unreadable { name, reason }),
         }
     }
@@ -99,6 +111,18 @@ impl Photo {
     pub fn into_pixels(self) -> RgbImage {
         self.pixels
     }
+}
+
+/// The whole file; none if it is longer than [`LONGEST_FILE`].
+fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() > LONGEST_FILE {
+        return Ok(None);
+    }
+    // A device has no length.
+    let mut bytes = Vec::new();
+    file.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= LONGEST_FILE))
 }
 
 fn decode(bytes: &[u8], name: String) -> Result<Photo, PhotoError> {
@@ -234,6 +258,16 @@ mod tests {
         assert!(matches!(missing, PhotoError::Unreadable { .. }), "{missing}");
         let folder_itself = Photo::open(folder.path()).unwrap_err();
         assert!(matches!(folder_itself, PhotoError::Unreadable { .. }), "{folder_itself}");
+    }
+
+    #[test]
+    fn a_file_that_would_fill_the_memory_is_refused_before_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.png");
+        // A hole: it takes no room on the disk.
+        File::create(&path).unwrap().set_len(LONGEST_FILE + 1).unwrap();
+        let error = Photo::open(&path).unwrap_err();
+        assert!(matches!(error, PhotoError::TooLong { .. }), "{error}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct dmue_engine {
 pub struct dmue_engine_options {
     /// Written by `dmue_engine_options_init`.
     pub struct_size: u32,
-    /// Threads that one call may use, at least 1 (the default). They share the looks at a frame and
+    /// Threads that one call may use, 1 (the default) to 1024. They share the looks at a frame and
     /// its faces.
     pub threads: u32,
     /// A model file, `NAME.dmue.onnx`, in UTF-8; `NULL` (the default) for the model in the library.

@@ -223,6 +223,19 @@ pub enum ModelError {
         /// How many are accepted.
         limit: u64,
     },
+    /// One node alone would take too much memory or time.
+    #[error(
+        "node `{name}` makes or looks at {values} values, more than the {limit} that are accepted: \
+         make its input, its kernel or its padding smaller"
+    )]
+    Node {
+        /// Its name.
+        name: String,
+        /// How many for one face.
+        values: u64,
+        /// How many are accepted.
+        limit: u64,
+    },
     /// tract does not take the network.
     #[error("the network cannot run: {reason}; export the model again")]
     Network {

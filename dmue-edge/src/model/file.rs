@@ -19,6 +19,10 @@ use crate::uncertainty::PairwiseUncertainty;
 /// More than any model of this kind has; the largest of the paper's backbones has a fifth of it.
 const LARGEST_FILE: u64 = 512 << 20;
 
+/// Bytes of a file that are no weights: nodes, names, shapes, the manifest. The deepest of the paper's
+/// backbones has a tenth of it. Decoded, two bytes can become a node of hundreds.
+const LARGEST_DESCRIPTION: usize = 1 << 20;
+
 /// A model file that passed every check which needs no runtime.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
@@ -37,6 +41,7 @@ impl ModelFile {
     /// One variant of [`ModelError`] per lie that a file can tell.
     pub fn parse(bytes: &[u8]) -> Result<Self, ModelError> {
         check_framing(bytes)?;
+        check_description(bytes)?;
         let proto = ModelProto::decode(bytes)
             .map_err(|error| ModelError::Corrupt { reason: error.to_string() })?;
         Self::check(proto)
@@ -176,4 +181,40 @@ fn field_length(rest: &mut &[u8]) -> Result<u64, Option<String>> {
         }
         _ => Err(Some(format!("field {field} of the wrong kind"))),
     }
+}
+
+/// Refuses a file that would grow a hundredfold when it is decoded.
+fn check_description(bytes: &[u8]) -> Result<(), ModelError> {
+    let graphs = fields(bytes).filter(|(field, _)| *field == 7);
+    let tensors = graphs.flat_map(|(_, graph)| fields(graph)).filter(|(field, _)| *field == 5);
+    // TensorProto's float_data and raw_data: no larger in memory than in the file.
+    let weights =
+        tensors.flat_map(|(_, tensor)| fields(tensor)).filter(|(field, _)| matches!(field, 4 | 9));
+    let described = bytes.len() - weights.map(|(_, values)| values.len()).sum::<usize>();
+    if described > LARGEST_DESCRIPTION {
+        let part = format!("a file with {described} bytes beside the weights");
+        return Err(ModelError::Unsupported { part, reason: "1048576 are the most" });
+    }
+    Ok(())
+}
+
+/// Number and content of the fields of a message that have a length, up to where it is no message.
+fn fields(mut rest: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+    std::iter::from_fn(move || {
+        loop {
+            let (field, wire) = decode_key(&mut rest).ok()?;
+            let length = match wire {
+                WireType::Varint => decode_varint(&mut rest).map(|_| 0).ok()?,
+                WireType::ThirtyTwoBit => 4,
+                WireType::SixtyFourBit => 8,
+                WireType::LengthDelimited => decode_varint(&mut rest).ok()?,
+                WireType::StartGroup | WireType::EndGroup => return None,
+            };
+            let (content, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            rest = after;
+            if wire == WireType::LengthDelimited {
+                return Some((field, content));
+            }
+        }
+    })
 }

@@ -19,6 +19,9 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Sides in pixels that an input may have.
 pub const INPUT_SIZES: std::ops::RangeInclusive<u32> = 8..=1024;
 
+/// Bytes of a name, of the model and of a class.
+pub const LONGEST_NAME: usize = 256;
+
 /// Everything about a model that is not a weight.
 ///
 /// Unknown keys are an error: a key that this version does not know may change what the file means.
@@ -138,9 +141,7 @@ impl Manifest {
         if self.format_version != FORMAT_VERSION {
             return wrong("format_version", format!("{}, known is 1", self.format_version));
         }
-        if self.name.trim().is_empty() {
-            return wrong("name", "empty".into());
-        }
+        validate_name("name", &self.name)?;
         validate_classes(&self.classes)?;
         validate_input(&self.input)?;
         validate_template(&self.input.template)?;
@@ -159,11 +160,28 @@ struct Version {
 }
 
 fn json_error(error: serde_json::Error) -> ModelError {
-    ModelError::ManifestJson { reason: error.to_string() }
+    // It quotes the file.
+    let reason = error.to_string().replace(char::is_control, "\u{fffd}");
+    ModelError::ManifestJson { reason }
 }
 
 fn wrong<T>(field: &'static str, reason: String) -> Result<T, ModelError> {
     Err(ModelError::Manifest { field, reason })
+}
+
+/// Names are shown: in terminals, in logs of one line a message, in pictures.
+fn validate_name(field: &'static str, name: &str) -> Result<(), ModelError> {
+    if name.trim().is_empty() {
+        return wrong(field, "empty".into());
+    }
+    if name.len() > LONGEST_NAME {
+        let reason = format!("{} bytes long, at most {LONGEST_NAME} are allowed", name.len());
+        return wrong(field, reason);
+    }
+    match name.contains(char::is_control) {
+        true => wrong(field, format!("{name:?}, which holds a control character")),
+        false => Ok(()),
+    }
 }
 
 fn validate_classes(classes: &[String]) -> Result<(), ModelError> {
@@ -172,9 +190,12 @@ fn validate_classes(classes: &[String]) -> Result<(), ModelError> {
     }
     let mut seen = HashSet::new();
     for (index, class) in classes.iter().enumerate() {
-        if class.trim().is_empty() {
-            return wrong("classes", format!("number {index} has no name"));
-        }
+        validate_name("classes", class).map_err(|error| match error {
+            ModelError::Manifest { field, reason } => {
+                ModelError::Manifest { field, reason: format!("number {index} is {reason}") }
+            }
+            other => other,
+        })?;
         if !seen.insert(class) {
             return wrong("classes", format!("`{class}` stands there twice"));
         }
@@ -286,6 +307,9 @@ mod tests {
             let error = Manifest::from_json(&json).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
+        let escape = json.replacen("\"name\"", "\"\\u001b[2J\":1,\"name\"", 1);
+        let error = Manifest::from_json(&escape).unwrap_err().to_string();
+        assert!(error.contains("[2J") && !error.contains('\u{1b}'), "{error:?}");
         for json in ["", "[]", "{", "{}", "null", r#"{"format_version": -1}"#] {
             let error = Manifest::from_json(json).unwrap_err();
             assert!(matches!(error, ModelError::ManifestJson { .. }), "{json}: {error}");
@@ -296,13 +320,16 @@ mod tests {
 
     #[test]
     fn every_value_that_cannot_be_true_is_named() {
-        let lies: [(&str, Lie); 28] = [
+        let lies: [(&str, Lie); 31] = [
             ("format_version", |m| m.format_version = 0),
             ("name", |m| m.name = " ".into()),
             ("classes", |m| m.classes.truncate(1)),
             ("classes", |m| m.classes.clear()),
             ("classes", |m| m.classes[1] = m.classes[0].clone()),
             ("classes", |m| m.classes[2] = String::new()),
+            ("classes", |m| m.classes[2] = "\u{1b}[2J".into()),
+            ("classes", |m| m.classes[2] = "x".repeat(257)),
+            ("name", |m| m.name = "two\nlines".into()),
             ("input.size", |m| m.input.size = 7),
             ("input.size", |m| m.input.size = 1025),
             ("input.size", |m| m.input.size = u32::MAX),

@@ -12,6 +12,7 @@
 //! | [`mod@file`] | bytes to a checked model, and back |
 //! | `tensors` | which weights are believed, and the named ones |
 //! | `structure` | which graphs are believed |
+//! | `volume` | how much a network may ask for |
 //! | [`preprocess`] | pixels to the input tensor |
 //! | [`runtime`] | tract |
 //! | [`graph`] | the uncertainty as ONNX nodes, and the whole model from its parts |
@@ -30,6 +31,7 @@ mod structure;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 pub use error::ModelError;
 pub use manifest::{Colour, InputSpec, Manifest, TrainingInfo};

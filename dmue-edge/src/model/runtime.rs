@@ -12,13 +12,10 @@ use tract_onnx::prelude::{
 
 use super::file::{self, ModelFile};
 use super::proto::pb;
-use super::{ALPHA, FEATURE, LOGITS, Manifest, ModelError, OUTPUTS, SCORE, preprocess};
+use super::{ALPHA, FEATURE, LOGITS, Manifest, ModelError, OUTPUTS, SCORE, preprocess, volume};
 use crate::face::align::FaceCrop;
 use crate::uncertainty::{Confidence, PairwiseUncertainty};
 use crate::{Error, Result};
-
-/// Values that a network's wires may hold for one face, weights included: 1 GiB of floats.
-const MOST_VALUES: u64 = 1 << 28;
 
 /// How far graph and [`crate::uncertainty`] may differ: a hundred times what rounding does, a tenth
 /// of what a reader of a score would notice.
@@ -76,8 +73,8 @@ impl Model {
     /// graph's `score` and `alpha` must be what the file's own class means and heads give.
     ///
     /// # Errors
-    /// [`ModelError::OutputShape`], [`ModelError::Activations`], [`ModelError::Network`] or
-    /// [`ModelError::UncertaintyDisagrees`].
+    /// [`ModelError::OutputShape`], [`ModelError::Activations`], [`ModelError::Node`],
+    /// [`ModelError::Network`] or [`ModelError::UncertaintyDisagrees`].
     pub fn from_file(file: ModelFile) -> Result<Self, ModelError> {
         let typed = load(&file)?;
         // One run is not worth the time to optimise for.
@@ -242,7 +239,7 @@ fn load(file: &ModelFile) -> Result<TypedModel, ModelError> {
     let typed = guarded(|| type_model(&file.proto, file.manifest.input.shape()))?;
     let prior = file.uncertainty.prior();
     check_shapes(&typed, prior.classes(), prior.feature_size())?;
-    check_volume(&typed)?;
+    volume::check(&typed)?;
     Ok(typed)
 }
 
@@ -286,20 +283,4 @@ fn check_shapes(model: &TypedModel, classes: usize, feature: usize) -> Result<()
         }
     }
     Ok(())
-}
-
-/// Refuses networks that would exhaust the memory, before anything of that size is allocated.
-fn check_volume(model: &TypedModel) -> Result<(), ModelError> {
-    let facts = model.nodes().iter().flat_map(|node| &node.outputs);
-    let values = facts.fold(0u64, |sum, output| {
-        let shape = output.fact.shape.as_concrete();
-        let product = shape.map_or(u64::MAX, |shape| {
-            shape.iter().fold(1, |product: u64, &dim| product.saturating_mul(dim as u64))
-        });
-        sum.saturating_add(product)
-    });
-    match values {
-        0..=MOST_VALUES => Ok(()),
-        _ => Err(ModelError::Activations { values, limit: MOST_VALUES }),
-    }
 }

@@ -1,12 +1,14 @@
 //! Which graphs are believed: checks that need no runtime, made before tract sees the file.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use super::proto::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_proto::DataType,
     tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Type,
 };
-use super::{FACE, InputSpec, ModelError, OUTPUTS, tensors};
+use super::tensors::{self, MOST_DIMENSIONS};
+use super::{FACE, InputSpec, ModelError, OUTPUTS};
 
 /// Operators that the backbones and the uncertainty are made of. None of them makes a large tensor
 /// from a small one, so a small file cannot ask for much memory.
@@ -56,6 +58,13 @@ const OPERATORS: [&str; 39] = [
 /// it.
 const LARGEST_ATTRIBUTE: u64 = 65_536;
 
+/// Nodes that a graph may have: the deepest of the paper's backbones has some 200, and tract's time to
+/// prepare a graph grows faster than its nodes.
+const MOST_NODES: usize = 4096;
+
+/// Inputs, outputs and values of an attribute that a node may have.
+const MOST_OF_A_NODE: usize = 256;
+
 /// The graph of `model`, its operator set and its weights checked.
 pub(super) fn graph(model: &ModelProto) -> Result<&GraphProto, ModelError> {
     let Some(graph) = &model.graph else {
@@ -63,6 +72,11 @@ pub(super) fn graph(model: &ModelProto) -> Result<&GraphProto, ModelError> {
     };
     check_operator_set(model)?;
     check_parts(model, graph)?;
+    if graph.node.len() > MOST_NODES {
+        let part = format!("a graph of {} nodes", graph.node.len());
+        return unsupported(part, "no backbone has more than 4096");
+    }
+    check_names(graph)?;
     graph.initializer.iter().try_for_each(tensors::check)?;
     Ok(graph)
 }
@@ -90,6 +104,22 @@ fn check_parts(model: &ModelProto, graph: &GraphProto) -> Result<(), ModelError>
     ];
     match parts.iter().find(|(_, absent)| !absent) {
         Some((part, _)) => unsupported((*part).into(), "a model is plain nodes and dense weights"),
+        None => Ok(()),
+    }
+}
+
+/// Names are quoted in messages: those that would move a terminal's cursor, or pass for another line,
+/// are refused.
+fn check_names(graph: &GraphProto) -> Result<(), ModelError> {
+    let of_nodes = graph.node.iter().flat_map(|node| {
+        let own = [&node.name, &node.op_type, &node.domain];
+        let attributes = node.attribute.iter().map(|attribute| &attribute.name);
+        own.into_iter().chain(&node.input).chain(&node.output).chain(attributes)
+    });
+    let of_values = graph.input.iter().chain(&graph.output).map(|value| &value.name);
+    let of_tensors = graph.initializer.iter().map(|tensor| &tensor.name);
+    match of_nodes.chain(of_values).chain(of_tensors).find(|name| name.contains(char::is_control)) {
+        Some(name) => unsupported(format!("the name {name:?}"), "it holds a control character"),
         None => Ok(()),
     }
 }
@@ -163,17 +193,39 @@ fn check_node(node: &NodeProto) -> Result<(), ModelError> {
         let part = format!("operator `{}` of node `{}`", node.op_type, node.name);
         return unsupported(part, "no backbone is made of it");
     }
+    if node.input.len().max(node.output.len()) > MOST_OF_A_NODE {
+        let part = format!("the number of inputs or outputs of node `{}`", node.name);
+        return unsupported(part, "256 are the most");
+    }
     for attribute in &node.attribute {
         let part = || format!("attribute `{}` of node `{}`", attribute.name, node.name);
         if holds_graph_or_tensor(attribute) {
             return unsupported(part(), "weights are named initialisers and graphs do not nest");
         }
-        let integers = std::iter::once(&attribute.i).chain(&attribute.ints);
-        if integers.into_iter().any(|value| value.unsigned_abs() > LARGEST_ATTRIBUTE) {
+        let values = [attribute.ints.len(), attribute.floats.len(), attribute.strings.len()];
+        if values.iter().any(|&count| count > MOST_OF_A_NODE) {
+            return unsupported(part(), "256 values are the most");
+        }
+        let mut integers = std::iter::once(attribute.i).chain(attribute.ints.iter().copied());
+        if integers.clone().any(|value| value.unsigned_abs() > LARGEST_ATTRIBUTE) {
             return unsupported(part(), "it is absurdly large");
+        }
+        let axes = axes_of(&node.op_type);
+        if is_about_axes(&attribute.name) && !integers.all(|axis| axes.contains(&axis)) {
+            return unsupported(part(), "no tensor that it can be about has such an axis");
         }
     }
     Ok(())
+}
+
+fn is_about_axes(attribute: &str) -> bool {
+    matches!(attribute, "axis" | "axes" | "perm")
+}
+
+/// Axes that a node may be about. For OneHot tract counts from an axis below -1 of a vector for ever.
+fn axes_of(operator: &str) -> RangeInclusive<i64> {
+    let most = MOST_DIMENSIONS as i64;
+    if operator == "OneHot" { -1..=most } else { -most..=most }
 }
 
 fn holds_graph_or_tensor(attribute: &AttributeProto) -> bool {

@@ -4,6 +4,12 @@ use super::proto::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::Da
 use super::{ALPHA_HEAD, CLASS_MEANS, ModelError, PRIOR_WEIGHT, SCORE_HEAD};
 use crate::uncertainty::{PairwiseUncertainty, Prior, TwoLayerHead, alpha_inputs, score_inputs};
 
+/// Dimensions that a tensor may have.
+pub(super) const MOST_DIMENSIONS: usize = 8;
+
+/// Integers that a tensor may hold: they are axes, shapes and counts, one for each dimension at most.
+const MOST_INTEGERS: usize = 64;
+
 /// Refuses a tensor that lies outside of the file, whose data are not what its shape says, of a
 /// type that no model uses, or with NaN or infinity in it. Nothing is allocated by a shape that the
 /// data do not fill.
@@ -12,6 +18,7 @@ pub(super) fn check(tensor: &TensorProto) -> Result<(), ModelError> {
         return Err(ModelError::ExternalData { name: tensor.name.clone() });
     }
     check_size(tensor)?;
+    check_role(tensor)?;
     let bad = floats(tensor).enumerate().find(|(_, value)| !value.is_finite());
     match bad {
         Some((index, value)) => {
@@ -127,6 +134,23 @@ fn check_size(tensor: &TensorProto) -> Result<(), ModelError> {
         return Ok(());
     }
     Err(ModelError::TensorSize { name: tensor.name.clone(), dims: tensor.dims.clone(), found })
+}
+
+/// Refuses shapes, and lists of axes, from which tract would make a graph of any size.
+fn check_role(tensor: &TensorProto) -> Result<(), ModelError> {
+    let refused = |part: String, reason| {
+        let part = format!("{part} of tensor `{}`", tensor.name);
+        Err(ModelError::Unsupported { part, reason })
+    };
+    let integers = [DataType::Int64, DataType::Int32].map(|integer| integer as i32);
+    let values = tensor.dims.iter().product::<i64>(); // as many as it holds: checked before
+    if tensor.dims.len() > MOST_DIMENSIONS {
+        refused(format!("{} dimensions", tensor.dims.len()), "8 are the most")
+    } else if integers.contains(&tensor.data_type) && values > MOST_INTEGERS as i64 {
+        refused(format!("{values} integers"), "axes, shapes and counts are 64 at most")
+    } else {
+        Ok(())
+    }
 }
 
 /// Bytes of one value and how many values stand in the field of the tensor's own type.

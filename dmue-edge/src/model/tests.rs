@@ -7,7 +7,7 @@ use super::file::{self, ModelFile};
 use super::fixture::{self, generator, manifest, model, uncertainty, values};
 use super::graph::assemble;
 use super::manifest::MANIFEST_KEY;
-use super::proto::{attribute_int, node, pb, tensor_f32, tensor_i64, value_info};
+use super::proto::{attribute_int, attribute_ints, node, pb, tensor_f32, tensor_i64, value_info};
 use super::*;
 use crate::Error;
 use crate::face::align::FaceCrop;
@@ -219,6 +219,51 @@ fn what_is_not_onnx_is_told_from_what_is_cut_off() {
             other => panic!("cut at {present}: {other}"),
         }
     }
+}
+
+#[test]
+fn a_file_too_large_to_be_a_model_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.dmue.onnx");
+    // A hole: it takes no room on the disk.
+    std::fs::File::create(&path).unwrap().set_len((512 << 20) + 1).unwrap();
+    match Model::open(&path).unwrap_err() {
+        ModelError::File { reason, .. } => {
+            assert!(matches!(*reason, ModelError::FileSize { .. }), "{reason}");
+        }
+        other => assert!(matches!(other, ModelError::FileSize { .. }), "{other}"),
+    }
+}
+
+/// `content` as a field of a message, with its number and length in front.
+fn field(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let wire = prost::encoding::WireType::LengthDelimited;
+    prost::encoding::encode_key(number, wire, &mut bytes);
+    prost::encoding::encode_varint(content.len() as u64, &mut bytes);
+    [&bytes, content].concat()
+}
+
+#[test]
+fn messages_nested_without_end_are_refused() {
+    // A graph in an attribute of a node of a graph, and so on.
+    let nested = (0..2_000).fold(Vec::new(), |inner, _| field(1, &field(5, &field(6, &inner))));
+    let error = Model::from_bytes(&field(7, &nested)).unwrap_err();
+    assert!(matches!(error, ModelError::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn a_file_that_would_grow_a_hundredfold_is_refused_before_it_is_decoded() {
+    // Empty nodes, then empty tensors: two bytes each.
+    for empty in [field(1, &[]), field(5, &[])] {
+        let error = Model::from_bytes(&field(7, &empty.repeat(600_000))).unwrap_err();
+        assert!(error.to_string().contains("bytes beside the weights"), "{error}");
+    }
+    // As many bytes of weights are fine.
+    let mut proto = model(2, 3, Colour::Gray);
+    let weights = tensor_f32("unused", &[1, 600_000], &vec![0.5; 600_000]);
+    proto.graph.as_mut().unwrap().initializer.push(weights);
+    load(&proto).unwrap();
 }
 
 #[test]

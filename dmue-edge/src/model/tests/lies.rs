@@ -28,7 +28,7 @@ fn extra(proto: &mut pb::ModelProto, extra: pb::NodeProto) {
 type Lie = fn(&mut pb::ModelProto);
 
 /// What is done to a good file of 3 classes, and a part of the words that must come back.
-const LIES: [(&str, Lie); 55] = [
+const LIES: [(&str, Lie); 63] = [
     ("it holds no graph", |m| m.graph = None),
     ("no `dmue.manifest` in metadata_props", |m| m.metadata_props[0].key = "manifest".into()),
     ("`dmue.manifest` stands 2 times", |m| m.metadata_props.push(m.metadata_props[0].clone())),
@@ -146,6 +146,26 @@ const LIES: [(&str, Lie); 55] = [
     ("attribute `axis` of node `x` is not accepted: it is absurdly large", |m| {
         extra(m, node("Flatten", &["conv"], &["x"], vec![attribute_int("axis", i64::MIN)]));
     }),
+    ("a graph of 4097 nodes is not accepted", |m| {
+        graph(m).node = vec![node("Relu", &["face"], &["x"], vec![]); 4097]
+    }),
+    ("the name \"\\u{1b}[2J\" is not accepted", |m| graph(m).node[0].name = "\u{1b}[2J".into()),
+    ("inputs or outputs of node `x` is not", |m| {
+        extra(m, node("Concat", &["conv"; 257], &["x"], vec![]))
+    }),
+    ("attribute `axes` of node `x` is not accepted: 256 values", |m| {
+        extra(m, node("ReduceSum", &["conv"], &["x"], vec![attribute_ints("axes", &[1; 257])]));
+    }),
+    ("9 dimensions of tensor `prior_weight` is not", |m| tensor(m, PRIOR_WEIGHT).dims = vec![1; 9]),
+    ("65 integers of tensor `axes` is not accepted", |m| {
+        graph(m).initializer.push(tensor_i64("axes", &[65], &[0; 65]))
+    }),
+    ("attribute `axis` of node `uncertainty.one_hot` is not accepted: no tensor", |m| {
+        node_of(m, "OneHot").attribute = vec![attribute_int("axis", -3)]
+    }),
+    ("attribute `perm` of node `x` is not accepted: no tensor", |m| {
+        extra(m, node("Transpose", &["conv"], &["x"], vec![attribute_ints("perm", &[0, 9])]))
+    }),
     ("operator `Relu` of node `relu` is not", |m| node_of(m, "Relu").domain = "elsewhere".into()),
 ];
 
@@ -255,12 +275,29 @@ fn a_network_that_tract_cannot_run_is_refused() {
     assert!(matches!(error, ModelError::Network { .. }), "{error}");
 }
 
+/// The tiny model's convolution with these paddings.
+fn padded(pads: i64) -> pb::ModelProto {
+    let mut proto = model(2, 3, Colour::Gray);
+    let convolution = node_of(&mut proto, "Conv");
+    convolution.attribute.retain(|attribute| attribute.name != "pads");
+    convolution.attribute.push(attribute_ints("pads", &[pads; 4]));
+    proto
+}
+
 #[test]
 fn activations_beyond_all_memory_are_refused_before_they_are_allocated() {
-    let mut proto = model(2, 3, Colour::Gray);
-    let pads = proto::attribute_ints("pads", &[60_000; 4]);
-    node_of(&mut proto, "Conv").attribute.push(pads);
-    graph(&mut proto).node[0].attribute.retain(|attribute| attribute.ints.first() != Some(&1));
+    // 12 + 2 * 60_000 pixels a side, every second one: 4 channels of 3.6 thousand million.
+    let error = load(&padded(60_000)).unwrap_err();
+    assert!(matches!(error, ModelError::Node { .. }), "{error}");
+
+    // No node too large alone, but many together.
+    let mut proto = padded(1_900);
+    for number in 0..10 {
+        let (from, to) = (format!("relu{number}"), format!("relu{}", number + 1));
+        let from = if number == 0 { "relu" } else { &from };
+        graph(&mut proto).node.insert(2 + number, node("Sigmoid", &[from], &[&to], vec![]));
+    }
+    node_of(&mut proto, "GlobalAveragePool").input[0] = "relu10".into();
     let error = load(&proto).unwrap_err();
     assert!(matches!(error, ModelError::Activations { .. }), "{error}");
 
@@ -270,5 +307,21 @@ fn activations_beyond_all_memory_are_refused_before_they_are_allocated() {
         *tensor(&mut proto, name) = tensor_i64(name, &[1], &[1 << 40]);
         let error = load(&proto).unwrap_err();
         assert!(matches!(error, ModelError::Network { .. }), "{name}: {error}");
+    }
+}
+
+#[test]
+fn windows_that_look_at_too_much_are_refused() {
+    for operator in ["MaxPool", "AveragePool"] {
+        let mut proto = model(2, 3, Colour::Gray);
+        let (side, around) = (8_000, 4_000);
+        let windows =
+            vec![attribute_ints("kernel_shape", &[side; 2]), attribute_ints("pads", &[around; 4])];
+        graph(&mut proto).node.insert(2, node(operator, &["relu"], &["window"], windows));
+        node_of(&mut proto, "GlobalAveragePool").input[0] = "window".into();
+        match load(&proto).unwrap_err() {
+            ModelError::Node { name, .. } => assert_eq!(name, "window"),
+            other => panic!("{operator}: {other}"),
+        }
     }
 }
