@@ -326,6 +326,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn parts_joined_are_all_rows_at_once(
             kinds in prop::collection::vec(any::<u8>(), 1..60),
