@@ -12,9 +12,10 @@ use crate::memory::{Bytes, Structures};
 
 /// Pixels that a program has.
 const PIXELS: usize = 48 * 1024;
-/// Engines that a program opens beside the shared one, and frames that it has searched for faces: both
-/// take tens of milliseconds.
-const MOST_SLOW_CALLS: usize = 3;
+/// Engines that a program opens beside the shared one: with a sanitizer that takes seconds.
+const MOST_OPENED: usize = 1;
+/// Frames that a program has searched for faces: a tenth of that.
+const MOST_SEARCHED: usize = 3;
 
 /// One call, or one change to a structure that later calls hand over.
 #[derive(Arbitrary, Debug)]
@@ -207,7 +208,8 @@ pub struct Program {
     floats: Vec<Box<[f32]>>,
     pixels: Bytes,
     time: u64,
-    slow_calls: usize,
+    opened: usize,
+    searched: usize,
 }
 
 impl Program {
@@ -225,7 +227,8 @@ impl Program {
             floats: vec![],
             pixels: Bytes::varied(PIXELS),
             time: 0,
-            slow_calls: 0,
+            opened: 0,
+            searched: 0,
         };
         for call in [
             Call::EngineOptionsInit(Size::Right),
@@ -259,13 +262,13 @@ impl Program {
 
     unsafe fn engine_call(&mut self, call: &Call) -> Option<dmue_status> {
         Some(match call {
-            Call::Open { options, result } if self.slow() => {
+            Call::Open { options, result } if self.may_open() => {
                 let options = self.engine_options.pointer(*options);
                 let mut engine = null_mut();
                 let status = unsafe { dmue_engine_open(options, result.to(&mut engine)) };
                 self.opened(status, engine)
             }
-            Call::OpenMemory { options, model, result } if self.slow() => {
+            Call::OpenMemory { options, model, result } if self.may_open() => {
                 let options = self.engine_options.pointer(*options);
                 let bytes = model.bytes();
                 let mut engine = null_mut();
@@ -295,7 +298,7 @@ impl Program {
                 }
                 dmue_status::Ok
             }
-            Call::Predict { engine, frame, faces, capacity, count } if self.slow() => {
+            Call::Predict { engine, frame, faces, capacity, count } if self.may_search() => {
                 let engine = self.engine(*engine);
                 let (faces, capacity) = self.faces.array(*faces, usize::from(*capacity));
                 let frame = self.frames.pointer(*frame);
@@ -334,7 +337,7 @@ impl Program {
                 }
                 status
             }
-            Call::Process { session, frame, time, faces, capacity, count } if self.slow() => {
+            Call::Process { session, frame, time, faces, capacity, count } if self.may_search() => {
                 let time = match time {
                     Time::Later(by) => self.time.saturating_add(u64::from(*by)),
                     Time::Any(time) => *time,
@@ -373,10 +376,14 @@ impl Program {
         status
     }
 
-    /// Counts a call that takes long; no more than a few are made.
-    fn slow(&mut self) -> bool {
-        self.slow_calls += 1;
-        self.slow_calls <= MOST_SLOW_CALLS
+    fn may_open(&mut self) -> bool {
+        self.opened += 1;
+        self.opened <= MOST_OPENED
+    }
+
+    fn may_search(&mut self) -> bool {
+        self.searched += 1;
+        self.searched <= MOST_SEARCHED
     }
 
     /// Null, the shared engine or one of the program's own.
