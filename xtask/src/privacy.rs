@@ -76,7 +76,7 @@ fn watch(command: &Command, trace: &Path) -> Result<()> {
     if reads.is_empty() {
         bail!("nothing was traced in '{}': the check is blind", trace.display());
     }
-    println!("{shown}: {} files opened, all to read; no socket; nothing written", reads.len() - 1);
+    eprintln!("{shown}: {} files opened, all to read; no socket; nothing written", reads.len() - 1);
     Ok(())
 }
 

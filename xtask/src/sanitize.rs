@@ -52,7 +52,7 @@ pub fn sanitize(workspace: &Path, checkers: &[Checker]) -> Result<()> {
             Checker::Valgrind => valgrind(workspace)?,
             Checker::Thread => thread(workspace)?,
         }
-        println!("{checker}: no finding");
+        eprintln!("{checker}: no finding");
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ fn thread(workspace: &Path) -> Result<()> {
     if done.is_ok() || !found.contains(RACE) || !found.contains("libdmue_edge.so") {
         bail!("the planted race inside the library was not found, see '{}'", report.display());
     }
-    println!("thread: the planted race was found, see '{}'", report.display());
+    eprintln!("thread: the planted race was found, see '{}'", report.display());
     Ok(())
 }
 
@@ -139,7 +139,7 @@ fn folder(workspace: &Path, checker: Checker) -> PathBuf {
 /// The commands that run every C test, each behind the words of `checks`.
 fn tests(workspace: &Path, workshop: &Workshop, checks: &[&str]) -> Result<Vec<Command>> {
     let portrait = workshop.portrait()?;
-    let questions = workshop.write("questions.txt", &questions(&portrait))?;
+    let questions = workshop.write("questions.txt", questions(&portrait))?;
     let mut commands = Vec::new();
     for (name, arguments) in [
         ("smoke", portrait.to_vec()),
