@@ -118,7 +118,7 @@ fn input(source: &mut Unstructured<'_>) -> Result<InputSpec> {
     let colour = if bool::arbitrary(source)? { Colour::Gray } else { Colour::Rgb };
     let channels = colour.channels() as usize;
     Ok(InputSpec {
-        size: source.int_in_range(8..=64)?,
+        size: source.int_in_range(8..=24)?,
         colour,
         mean: vec![0.5; channels],
         std: vec![0.25; channels],

@@ -14,8 +14,8 @@ use crate::memory::{Bytes, Structures};
 const PIXELS: usize = 48 * 1024;
 /// Engines that a program opens beside the shared one: with a sanitizer that takes seconds.
 const MOST_OPENED: usize = 1;
-/// Frames that a program has searched for faces: a tenth of that.
-const MOST_SEARCHED: usize = 3;
+/// Frames that a program has searched for faces: a fifth of that.
+const MOST_SEARCHED: usize = 1;
 
 /// One call, or one change to a structure that later calls hand over.
 #[derive(Arbitrary, Debug)]
