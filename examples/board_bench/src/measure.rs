@@ -9,8 +9,10 @@ use serde::Serialize;
 
 /// The portrait: a face of about 100 pixels.
 const PORTRAIT: &[u8] = include_bytes!("../../images/astronaut.png");
-const WIDTH: usize = 640;
-const HEIGHT: usize = 480;
+const WIDTH: u32 = 640;
+const HEIGHT: u32 = 480;
+/// Bytes of a row.
+const ROW: usize = WIDTH as usize * 3;
 
 pub struct Plan {
     pub frames: u32,
@@ -49,7 +51,7 @@ impl Stage {
 /// The engine does not open, or finds no face where there is one.
 pub fn run(plan: &Plan) -> Result<Measured, Box<dyn Error>> {
     let pixels = scene()?;
-    let frame = FrameView::new(&pixels, WIDTH, HEIGHT, WIDTH * 3, PixelFormat::Rgb24)?;
+    let frame = FrameView::new(&pixels, WIDTH, HEIGHT, ROW, PixelFormat::Rgb24)?;
     let start = Instant::now();
     let engine = Arc::new(Engine::builder().threads(plan.threads as usize).build()?);
     if engine.predict(&frame)?.predictions.is_empty() {
@@ -112,12 +114,11 @@ fn stream(
 /// The portrait's upper 480 rows in the middle of a gray frame of red, green, blue.
 fn scene() -> Result<Vec<u8>, Box<dyn Error>> {
     let portrait = Photo::from_bytes(PORTRAIT)?.into_pixels();
-    let margin = (WIDTH - portrait.width() as usize) / 2;
-    let mut pixels = vec![128; WIDTH * HEIGHT * 3];
+    let margin = (WIDTH - portrait.width()) as usize / 2 * 3;
+    let mut pixels = vec![128; ROW * HEIGHT as usize];
     let rows = portrait.as_raw().chunks_exact(portrait.width() as usize * 3);
-    for (row, source) in pixels.chunks_exact_mut(WIDTH * 3).zip(rows) {
-        let start = margin * 3;
-        row[start..start + source.len()].copy_from_slice(source);
+    for (row, source) in pixels.chunks_exact_mut(ROW).zip(rows) {
+        row[margin..margin + source.len()].copy_from_slice(source);
     }
     Ok(pixels)
 }
