@@ -1,7 +1,7 @@
 //! C programs, compiled against the header and a shared library that was just built.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,16 @@ pub struct Workshop<'a> {
     workspace: &'a Path,
     folder: PathBuf,
     library: PathBuf,
-    /// Handed to the compiler: what checks the programs.
-    flags: &'static [&'static str],
+    checks: Checks,
+}
+
+/// What checks the programs while they run.
+#[derive(Default)]
+pub struct Checks {
+    /// Handed to the compiler.
+    pub compile: Vec<OsString>,
+    /// Handed to the linker: the same, or the checker's own library.
+    pub link: Vec<OsString>,
 }
 
 impl<'a> Workshop<'a> {
@@ -29,7 +37,7 @@ impl<'a> Workshop<'a> {
         workspace: &'a Path,
         folder: PathBuf,
         library: &Path,
-        flags: &'static [&'static str],
+        checks: Checks,
     ) -> Result<Self> {
         tools::require(&tools::CC)?;
         let failed = || format!("cannot make '{}'", folder.display());
@@ -41,7 +49,7 @@ impl<'a> Workshop<'a> {
         let library = fs::canonicalize(library)
             .with_context(|| format!("'{}' was not built", library.display()))?;
         symlink(&library, folder.join(name)).with_context(failed)?;
-        Ok(Self { workspace, folder, library, flags })
+        Ok(Self { workspace, folder, library, checks })
     }
 
     /// Compiles the source at `path` in the workspace; gives the program.
@@ -51,20 +59,28 @@ impl<'a> Workshop<'a> {
     pub fn compile(&self, path: &str) -> Result<PathBuf> {
         let source = self.workspace.join(path);
         let program = self.folder.join(source.file_stem().unwrap_or(OsStr::new("program")));
-        let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let mut compile = Command::new(compiler);
+        let object = program.with_extension("o");
+        let mut compile = compiler();
         compile
             .args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-O1", "-g", "-pthread"])
             .args(["-Wall", "-Wextra", "-Werror", "-pedantic"])
-            .args(self.flags)
+            .args(&self.checks.compile)
             .arg("-I")
             .arg(self.workspace.join("include"))
+            .arg("-c")
             .arg(&source)
+            .arg("-o")
+            .arg(&object);
+        tools::run(&mut compile)?;
+        let mut link = compiler();
+        link.arg("-pthread")
+            .arg(&object)
             .arg(&self.library)
             .arg(format!("-Wl,-rpath,{}", self.folder.display()))
+            .args(&self.checks.link)
             .arg("-o")
             .arg(&program);
-        tools::run(&mut compile)?;
+        tools::run(&mut link)?;
         Ok(program)
     }
 
@@ -95,6 +111,10 @@ impl<'a> Workshop<'a> {
         fs::write(&file, content).with_context(|| format!("cannot write '{}'", file.display()))?;
         Ok(file)
     }
+}
+
+fn compiler() -> Command {
+    Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
 }
 
 /// Builds the shared library for use, in release mode; gives its path.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::c_program::{Workshop, release_library};
+use crate::c_program::{Checks, Workshop, release_library};
 use crate::tools;
 
 /// Every system call that opens, makes, renames or removes a file, and all of networking.
@@ -23,7 +23,7 @@ pub fn privacy(workspace: &Path) -> Result<()> {
     tools::require(&tools::UNSHARE)?;
     let library = release_library(workspace)?;
     let folder = workspace.join("target/privacy");
-    let workshop = Workshop::new(workspace, folder.clone(), &library, &[])?;
+    let workshop = Workshop::new(workspace, folder.clone(), &library, Checks::default())?;
     let classify = workshop.compile("examples/c/classify.c")?;
     let picture = workshop.ppm()?;
     watch(Command::new(classify).arg(&picture), &folder.join("classify.strace"))?;

@@ -1,5 +1,6 @@
 //! The C tests under checkers of memory, of undefined behaviour and of data races.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::c_program::{Workshop, release_library};
+use crate::c_program::{Checks, Workshop, release_library};
 use crate::tools;
 
 const TESTS: &str = "bindings/c/tests/c";
@@ -56,9 +57,10 @@ pub fn sanitize(workspace: &Path, checkers: &[Checker]) -> Result<()> {
 }
 
 fn address(workspace: &Path) -> Result<()> {
-    const FLAGS: &[&str] = &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"].map(OsString::from);
+    let checks = Checks { compile: flags.to_vec(), link: flags.to_vec() };
     let library = release_library(workspace)?;
-    let workshop = Workshop::new(workspace, folder(workspace, Checker::Address), &library, FLAGS)?;
+    let workshop = Workshop::new(workspace, folder(workspace, Checker::Address), &library, checks)?;
     let strict = "detect_leaks=1:detect_stack_use_after_return=1";
     for mut test in tests(workspace, &workshop, &[])? {
         tools::run(test.env("ASAN_OPTIONS", strict).env("UBSAN_OPTIONS", "print_stacktrace=1"))?;
@@ -72,18 +74,24 @@ fn valgrind(workspace: &Path) -> Result<()> {
         "--quiet",
         "--error-exitcode=1",
         "--leak-check=full",
+        "--show-leak-kinds=definite",
         "--errors-for-leak-kinds=definite",
     ];
     tools::require(&tools::VALGRIND)?;
     let library = release_library(workspace)?;
-    let workshop = Workshop::new(workspace, folder(workspace, Checker::Valgrind), &library, &[])?;
+    let workshop = Workshop::new(
+        workspace,
+        folder(workspace, Checker::Valgrind),
+        &library,
+        Checks::default(),
+    )?;
     tests(workspace, &workshop, CHECKS)?.iter_mut().try_for_each(tools::run)
 }
 
 fn thread(workspace: &Path) -> Result<()> {
     let library = race_checked_library(workspace)?;
     let folder = folder(workspace, Checker::Thread);
-    let workshop = Workshop::new(workspace, folder.clone(), &library, &["-fsanitize=thread"])?;
+    let workshop = Workshop::new(workspace, folder.clone(), &library, race_checks()?)?;
     let program = workshop.compile(&format!("{TESTS}/threads.c"))?;
     let portrait = workshop.portrait()?;
     let mut threads = Command::new(&program);
@@ -123,6 +131,21 @@ fn race_checked_library(workspace: &Path) -> Result<PathBuf> {
         .env("CARGO_PROFILE_RELEASE_STRIP", "none");
     tools::run(&mut build)?;
     Ok(target.join(TARGET).join("release/libdmue_edge.so"))
+}
+
+/// The C compiler's code with the Rust compiler's runtime, which knows all that the library calls.
+fn race_checks() -> Result<Checks> {
+    let mut ask = Command::new("rustup");
+    ask.args(["run", "nightly", "rustc", "--target", TARGET, "--print", "target-libdir"]);
+    let answer = ask.output().context("cannot start rustup")?;
+    let folder = PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim());
+    let runtime = folder.join("librustc-nightly_rt.tsan.a");
+    if !runtime.is_file() {
+        bail!("the nightly toolchain has no ThreadSanitizer: no '{}'", runtime.display());
+    }
+    let whole = [OsString::from("-Wl,--whole-archive"), runtime.into_os_string()];
+    let rest = ["-Wl,--no-whole-archive", "-rdynamic", "-lm", "-ldl", "-lrt"].map(OsString::from);
+    Ok(Checks { compile: vec!["-fsanitize=thread".into()], link: [&whole[..], &rest].concat() })
 }
 
 fn folder(workspace: &Path, checker: Checker) -> PathBuf {

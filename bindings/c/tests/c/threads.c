@@ -21,6 +21,8 @@ static void *answer(void *data) {
     size_t count = 0;
     uint64_t i;
 
+    /* Before anything that could order the threads: shared memory is written by both at once. */
+    CHECK_STATUS(dmue_faces_init(self->face, 1, sizeof *self->face), DMUE_STATUS_OK);
     CHECK_STATUS(dmue_engine_predict(self->engine, self->frame, self->face, 1, &count), DMUE_STATUS_OK);
     CHECK(count == 1);
     self->class_index = self->face->class_index;
@@ -61,7 +63,6 @@ int main(int count, char **arguments) {
     options.detector_levels = 1;
     options.threads = THREADS;
     CHECK_STATUS(dmue_engine_open(&options, &engine), DMUE_STATUS_OK);
-    CHECK_STATUS(dmue_faces_init(faces, THREADS, sizeof faces[0]), DMUE_STATUS_OK);
     for (i = 0; i < THREADS; i++) {
         worker begun = {engine, &frame, &faces[race ? 0 : i], 0, 0};
         workers[i] = begun;
