@@ -38,7 +38,7 @@ pub fn test(workspace: &Path, arguments: &[OsString]) -> Result<()> {
 /// Checks the labelling of `images`, a Parquet file of faces, by two Ray workers.
 ///
 /// # Errors
-/// As [`test`].
+/// As [`test()`].
 pub fn check_ray(workspace: &Path, images: &Path) -> Result<()> {
     if !images.is_file() {
         bail!("no file '{}': name a Parquet file with a column `image`", images.display());

@@ -1,8 +1,10 @@
 //! What the SDK costs on the board that this runs on. One binary that needs nothing else: copy it to a
 //! Raspberry Pi or Jetson and start it.
 //!
-//!     cargo build --release --package board_bench   # on the board, or `cargo xtask board-bench arm64`
-//!     ./board_bench --json board.json
+//! ```text
+//! cargo build --release --package board_bench   # on the board, or cargo xtask board-bench arm64
+//! ./board_bench --json board.json
+//! ```
 #![allow(clippy::print_stdout, reason = "the report is what it is for")]
 
 mod board;
