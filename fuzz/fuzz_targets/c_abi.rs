@@ -11,8 +11,9 @@ use libfuzzer_sys::fuzz_target;
 /// Calls of one program; the rest is left out, so that a run stays short.
 const MOST_CALLS: usize = 48;
 
-fuzz_target!(init: only_escaping_panics_count(), |calls: Vec<Call>| {
-    let mut program = Program::new();
+fuzz_target!(init: only_escaping_panics_count(), |input: (u8, Vec<Call>)| {
+    let (patience, calls) = input;
+    let mut program = Program::new(patience);
     for call in calls.iter().take(MOST_CALLS) {
         let status = program.make(call);
         assert_ne!(status, dmue_status::Panic, "{call:?}: {}", program.last_error());

@@ -12,11 +12,6 @@ use crate::memory::{Bytes, Structures};
 
 /// Pixels that a program has.
 const PIXELS: usize = 48 * 1024;
-/// Engines that a program opens beside the shared one: with a sanitizer that takes seconds.
-const MOST_OPENED: usize = 1;
-/// Frames that a program has searched for faces: a fifth of that.
-const MOST_SEARCHED: usize = 1;
-
 /// One call, or one change to a structure that later calls hand over.
 #[derive(Arbitrary, Debug)]
 #[allow(missing_docs)]
@@ -208,13 +203,15 @@ pub struct Program {
     floats: Vec<Box<[f32]>>,
     pixels: Bytes,
     time: u64,
-    opened: usize,
-    searched: usize,
+    may_open: usize,
+    may_search: usize,
 }
 
 impl Program {
-    /// A program with structures that are initialised, and the one engine that all share.
-    pub fn new() -> Self {
+    /// A program with structures that are initialised, and the one engine that all share. `patience` is
+    /// drawn: one in 16 may open an engine of its own, which takes half a second under a sanitizer;
+    /// none to three frames are searched for faces, a tenth of a second each.
+    pub fn new(patience: u8) -> Self {
         let mut program = Self {
             engines: vec![],
             sessions: vec![],
@@ -227,8 +224,8 @@ impl Program {
             floats: vec![],
             pixels: Bytes::varied(PIXELS),
             time: 0,
-            opened: 0,
-            searched: 0,
+            may_open: usize::from(patience >= 240),
+            may_search: usize::from(patience % 4),
         };
         for call in [
             Call::EngineOptionsInit(Size::Right),
@@ -262,13 +259,13 @@ impl Program {
 
     unsafe fn engine_call(&mut self, call: &Call) -> Option<dmue_status> {
         Some(match call {
-            Call::Open { options, result } if self.may_open() => {
+            Call::Open { options, result } if take(&mut self.may_open) => {
                 let options = self.engine_options.pointer(*options);
                 let mut engine = null_mut();
                 let status = unsafe { dmue_engine_open(options, result.to(&mut engine)) };
                 self.opened(status, engine)
             }
-            Call::OpenMemory { options, model, result } if self.may_open() => {
+            Call::OpenMemory { options, model, result } if take(&mut self.may_open) => {
                 let options = self.engine_options.pointer(*options);
                 let bytes = model.bytes();
                 let mut engine = null_mut();
@@ -298,7 +295,9 @@ impl Program {
                 }
                 dmue_status::Ok
             }
-            Call::Predict { engine, frame, faces, capacity, count } if self.may_search() => {
+            Call::Predict { engine, frame, faces, capacity, count }
+                if take(&mut self.may_search) =>
+            {
                 let engine = self.engine(*engine);
                 let (faces, capacity) = self.faces.array(*faces, usize::from(*capacity));
                 let frame = self.frames.pointer(*frame);
@@ -337,7 +336,9 @@ impl Program {
                 }
                 status
             }
-            Call::Process { session, frame, time, faces, capacity, count } if self.may_search() => {
+            Call::Process { session, frame, time, faces, capacity, count }
+                if take(&mut self.may_search) =>
+            {
                 let time = match time {
                     Time::Later(by) => self.time.saturating_add(u64::from(*by)),
                     Time::Any(time) => *time,
@@ -374,16 +375,6 @@ impl Program {
             self.engines.push(engine);
         }
         status
-    }
-
-    fn may_open(&mut self) -> bool {
-        self.opened += 1;
-        self.opened <= MOST_OPENED
-    }
-
-    fn may_search(&mut self) -> bool {
-        self.searched += 1;
-        self.searched <= MOST_SEARCHED
     }
 
     /// Null, the shared engine or one of the program's own.
@@ -557,12 +548,6 @@ impl Drop for Program {
     }
 }
 
-impl Default for Program {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Pointer {
     /// Where a result goes: a size that is wrong makes no sense there.
     fn to<T>(self, value: &mut T) -> *mut T {
@@ -627,6 +612,13 @@ fn shared_engine() -> *const dmue_engine {
         engine.expose_provenance()
     });
     std::ptr::with_exposed_provenance(*address)
+}
+
+/// Whether one of those that are left could be taken.
+fn take(left: &mut usize) -> bool {
+    let any = *left > 0;
+    *left = left.saturating_sub(1);
+    any
 }
 
 /// One in four picks none.
