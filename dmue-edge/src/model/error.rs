@@ -213,9 +213,10 @@ pub enum ModelError {
         /// The name.
         name: String,
     },
-    /// The activations would take more memory than any device gives.
+    /// All nodes together would take more memory or time than any device gives.
     #[error(
-        "the network's activations hold {values} values, more than the {limit} that are accepted"
+        "the network makes or looks at {values} values for one face, more than the {limit} that \
+         are accepted"
     )]
     Activations {
         /// How many for one face.

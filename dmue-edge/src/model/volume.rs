@@ -13,6 +13,9 @@ const MOST_VALUES: u64 = 1 << 27;
 /// times positions): 128 MiB of floats. A 7x7 stem on an RGB crop of 512 pixels looks at 10 million.
 const MOST_VALUES_OF_A_NODE: u64 = 1 << 25;
 
+/// Values that all windows together may look at: the paper's backbones look at a fifth of it.
+const MOST_VALUES_IN_WINDOWS: u64 = 1 << 28;
+
 /// Refuses networks that would exhaust memory or time.
 ///
 /// # Errors
@@ -20,11 +23,16 @@ const MOST_VALUES_OF_A_NODE: u64 = 1 << 25;
 pub(super) fn check(model: &TypedModel) -> Result<(), ModelError> {
     model.nodes().iter().try_for_each(check_node)?;
     let facts = model.nodes().iter().flat_map(|node| &node.outputs);
-    let values = facts.fold(0, |sum: u64, output| sum.saturating_add(volume(&output.fact)));
-    match values {
-        0..=MOST_VALUES => Ok(()),
-        _ => Err(ModelError::Activations { values, limit: MOST_VALUES }),
+    check_sum(facts.map(|output| volume(&output.fact)), MOST_VALUES)?;
+    check_sum(model.nodes().iter().filter_map(windows), MOST_VALUES_IN_WINDOWS)
+}
+
+fn check_sum(parts: impl Iterator<Item = u64>, limit: u64) -> Result<(), ModelError> {
+    let values = parts.fold(0, u64::saturating_add);
+    if values > limit {
+        return Err(ModelError::Activations { values, limit });
     }
+    Ok(())
 }
 
 /// The weights are as large as the file: only what is computed can be larger.

@@ -325,3 +325,24 @@ fn windows_that_look_at_too_much_are_refused() {
         }
     }
 }
+
+#[test]
+fn many_windows_that_look_at_much_are_refused_together() {
+    let mut proto = model(2, 3, Colour::Gray);
+    // 4 channels, 2 x 2 windows of 1000 x 1000 in each: 16 million values a node.
+    let windows = || {
+        ["kernel_shape", "strides"]
+            .map(|name| attribute_ints(name, &[1_000; 2]))
+            .into_iter()
+            .chain([attribute_ints("pads", &[1_000; 4])])
+            .collect::<Vec<_>>()
+    };
+    for number in 0..20 {
+        let (from, to) = (format!("window{number}"), format!("window{}", number + 1));
+        let from = if number == 0 { "relu" } else { &from };
+        graph(&mut proto).node.insert(2 + number, node("MaxPool", &[from], &[&to], windows()));
+    }
+    node_of(&mut proto, "GlobalAveragePool").input[0] = "window20".into();
+    let error = load(&proto).unwrap_err();
+    assert!(matches!(error, ModelError::Activations { limit: 0x1000_0000, .. }), "{error}");
+}
