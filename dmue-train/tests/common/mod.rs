@@ -4,6 +4,7 @@
 pub mod faces;
 pub mod formulas;
 pub mod runs;
+pub mod start;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
