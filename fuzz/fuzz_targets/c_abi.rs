@@ -4,7 +4,8 @@
 #![no_main]
 
 use dmue_edge::ffi::dmue_status;
-use dmue_fuzz::c_program::{Call, Program};
+use dmue_fuzz::c_program::Program;
+use dmue_fuzz::calls::Call;
 use dmue_fuzz::only_escaping_panics_count;
 use libfuzzer_sys::fuzz_target;
 

@@ -1,6 +1,7 @@
 //! What the targets share: a valid model of a few kilobytes, and changes to it.
 
 pub mod c_program;
+pub mod calls;
 pub mod changes;
 mod memory;
 mod model;

@@ -6,7 +6,7 @@ use std::ptr::null;
 
 use dmue_edge::ffi::dmue_status;
 
-use crate::c_program::{Pointer, Size};
+use crate::calls::{Pointer, Size};
 
 /// No structure may be larger.
 const LARGEST: usize = 4096;

@@ -36,6 +36,7 @@ mod volume;
 pub use error::ModelError;
 pub use manifest::{Colour, InputSpec, Manifest, TrainingInfo};
 pub use runtime::{Inference, Model};
+pub use structure::OPERATORS;
 
 /// Name of the input, `[N, 1 or 3, S, S]`.
 pub const FACE: &str = "face";

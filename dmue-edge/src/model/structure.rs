@@ -10,9 +10,9 @@ use super::proto::pb::{
 use super::tensors::{self, MOST_DIMENSIONS};
 use super::{FACE, InputSpec, ModelError, OUTPUTS};
 
-/// Operators that the backbones and the uncertainty are made of. None of them makes a large tensor
-/// from a small one, so a small file cannot ask for much memory.
-const OPERATORS: [&str; 39] = [
+/// Operators that a model file may use: the backbones and the uncertainty are made of them. None of them
+/// makes a large tensor from a small one, so a small file cannot ask for much memory.
+pub const OPERATORS: [&str; 39] = [
     "Add",
     "ArgMax",
     "AveragePool",
