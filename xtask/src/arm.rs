@@ -94,8 +94,7 @@ pub fn build(workspace: &Path, board: Board, package: &str) -> Result<PathBuf> {
             variant: "apt",
         },
     )?;
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    tools::run(Command::new(cargo).current_dir(workspace).args(["fetch", "--locked"]))?;
+    tools::run(tools::cargo().current_dir(workspace).args(["fetch", "--locked"]))?;
     let target = folder.join("target");
     let mut inside = Inside::new(&build_root)
         .read_only(workspace, "/project")

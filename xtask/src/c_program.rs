@@ -41,9 +41,7 @@ impl<'a> Workshop<'a> {
     ) -> Result<Self> {
         tools::require(&tools::CC)?;
         let failed = || format!("cannot make '{}'", folder.display());
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(failed)?;
-        }
+        tools::remove_folder(&folder)?;
         fs::create_dir_all(&folder).with_context(failed)?;
         let name = format!("libdmue_edge.so.{}", abi_version(workspace)?);
         let library = fs::canonicalize(library)
@@ -122,17 +120,18 @@ fn compiler() -> Command {
 /// # Errors
 /// It does not compile.
 pub fn release_library(workspace: &Path) -> Result<PathBuf> {
-    let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.current_dir(workspace).args([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "dmue-edge-c",
-    ]);
-    tools::run(&mut build)?;
+    release_build(workspace, ["--package", "dmue-edge-c"], "libdmue_edge.so")
+}
+
+/// What `cargo build --release` makes of `what`: the file of that name.
+///
+/// # Errors
+/// It does not compile.
+pub fn release_build(workspace: &Path, what: [&str; 2], file: &str) -> Result<PathBuf> {
+    let mut build = tools::cargo();
+    tools::run(build.current_dir(workspace).args(["build", "--release", "--locked"]).args(what))?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or(workspace.join("target"), PathBuf::from);
-    Ok(target.join("release/libdmue_edge.so"))
+    Ok(target.join("release").join(file))
 }
 
 /// A picture of `examples/images` as a binary PPM.

@@ -1,8 +1,6 @@
 //! Subcommands of Cargo that the tasks need, installed below `target/tools`.
 
-use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Result;
 
@@ -28,8 +26,7 @@ impl CargoTool {
     pub fn install(&self, workspace: &Path) -> Result<PathBuf> {
         let folder = workspace.join("target/tools");
         let wanted = format!("{}@{}", self.name, self.version);
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut install = Command::new(cargo);
+        let mut install = tools::cargo();
         // Without this it would build into the workspace's own target folder.
         install.env("CARGO_TARGET_DIR", folder.join("target"));
         install.args(["install", "--quiet", "--locked", "--root"]).arg(&folder);

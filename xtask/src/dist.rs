@@ -125,10 +125,7 @@ fn build(workspace: &Path, machine: Machine, package: &str) -> Result<PathBuf> {
 fn gather(workspace: &Path, machine: Machine, library: &Path) -> Result<PathBuf> {
     let name = format!("dmue-edge-{VERSION}-linux-{}", machine.architecture());
     let folder = workspace.join("dist").join(name);
-    if folder.exists() {
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot remove '{}'", folder.display()))?;
-    }
+    tools::remove_folder(&folder)?;
     for (from, to) in FILES {
         copy(&workspace.join(from), &folder.join(to))?;
     }
@@ -199,10 +196,7 @@ fn archive(folder: &Path) -> Result<()> {
 /// `bindings/c/Cargo.toml` takes the files from `target/deb`.
 fn debian_package(workspace: &Path, machine: Machine, folder: &Path) -> Result<()> {
     let staged = workspace.join("target/deb");
-    if staged.exists() {
-        fs::remove_dir_all(&staged)
-            .with_context(|| format!("cannot remove '{}'", staged.display()))?;
-    }
+    tools::remove_folder(&staged)?;
     tools::run(Command::new("cp").arg("--archive").arg(folder).arg(&staged))?;
     tools::run(
         Command::new(DEB.install(workspace)?)

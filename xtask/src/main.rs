@@ -177,7 +177,7 @@ fn test_command() -> Result<Command> {
     // torch-sys compiles a C++ file; its own message about a missing compiler names no package.
     tools::require(&tools::CXX)?;
     let libtorch = setup()?;
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = tools::cargo();
     cargo.current_dir(workspace_root()?).args(["test", "--workspace"]);
     if let Some(folder) = libtorch.folder() {
         cargo.env("LIBTORCH", folder);

@@ -31,7 +31,7 @@ pub fn package(workspace: &Path) -> Result<()> {
 fn make(workspace: &Path) -> Result<PathBuf> {
     let folder = workspace.join("target/package");
     // What is not committed yet is packaged too: the check is for people who work on it.
-    let mut cargo = Command::new(cargo());
+    let mut cargo = tools::cargo();
     cargo
         .current_dir(workspace)
         .args(["package", "--package", "dmue-edge", "--no-verify", "--allow-dirty", "--target-dir"])
@@ -72,7 +72,7 @@ fn unpack(crate_file: &Path, parent: &Path) -> Result<PathBuf> {
 /// The `dmue` command of the package, of the dependencies that its own lock file names. Optimised a
 /// little: that compiles faster than a release build, and without any tract would take minutes.
 fn build(source: &Path, target: &Path) -> Result<PathBuf> {
-    let mut cargo = Command::new(cargo());
+    let mut cargo = tools::cargo();
     cargo
         .current_dir(source)
         .args(["build", "--locked", "--bin", "dmue", "--target-dir"])
@@ -95,10 +95,6 @@ fn predict(program: &Path, folder: &Path, picture: &Path) -> Result<()> {
     }
     eprintln!("the packaged crate builds and answers: {EXPECTED}");
     Ok(())
-}
-
-fn cargo() -> std::ffi::OsString {
-    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 #[cfg(test)]

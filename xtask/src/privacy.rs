@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::c_program::{Checks, Workshop, release_library};
+use crate::c_program::{Checks, Workshop, release_build, release_library};
 use crate::tools;
 
 /// Every system call that opens, makes, renames or removes a file, and all of networking.
@@ -28,17 +28,9 @@ pub fn privacy(workspace: &Path) -> Result<()> {
     let picture = workshop.ppm()?;
     watch(Command::new(classify).arg(&picture), &folder.join("classify.strace"))?;
 
-    let dmue = release_command(workspace)?;
+    let dmue = release_build(workspace, ["--bin", "dmue"], "dmue")?;
     let png = workspace.join("examples/images/astronaut.png");
     watch(Command::new(dmue).arg("predict").arg(png), &folder.join("dmue.strace"))
-}
-
-fn release_command(workspace: &Path) -> Result<std::path::PathBuf> {
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.current_dir(workspace).args(["build", "--release", "--locked", "--bin", "dmue"]);
-    tools::run(&mut build)?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(workspace.join("target"), Into::into);
-    Ok(target.join("release/dmue"))
 }
 
 /// Runs `command` in a network namespace of its own, which has no interface that is up, and checks

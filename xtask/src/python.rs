@@ -27,7 +27,7 @@ pub fn test(workspace: &Path, arguments: &[OsString]) -> Result<()> {
     // The tests' folder is left without caches.
     pytest.args(["-B", "-m", "pytest", "-p", "no:cacheprovider"]).arg(&tests).args(arguments);
     tools::run(&mut pytest)?;
-    let mut replay = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut replay = tools::cargo();
     replay
         .args(["test", "--release", "--package", "dmue-edge-python"])
         .env("DMUE_PYTHON", python)
@@ -55,10 +55,7 @@ fn build(workspace: &Path) -> Result<PathBuf> {
     let environment = workspace.join("target/python/maturin-venv");
     python_environment::prepare(&environment, MATURIN)?;
     let wheels = workspace.join("target/python/wheels");
-    if wheels.exists() {
-        fs::remove_dir_all(&wheels)
-            .with_context(|| format!("cannot remove '{}'", wheels.display()))?;
-    }
+    tools::remove_folder(&wheels)?;
     let mut maturin = Command::new(environment.join("bin/maturin"));
     maturin.args(["build", "--release", "--locked", "--manifest-path"]);
     maturin.arg(workspace.join("bindings/python/Cargo.toml")).arg("--out").arg(&wheels);
@@ -79,17 +76,10 @@ fn only_wheel(folder: &Path) -> Result<PathBuf> {
 
 /// Makes `environment` anew with nothing but `requirements` and the wheel; gives its interpreter.
 fn install(environment: &Path, wheel: &Path, requirements: &Path) -> Result<PathBuf> {
-    tools::require(&tools::PYTHON)?;
-    tools::require(&tools::VENV)?;
-    tools::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
-    let python = python_environment::python(environment);
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "--disable-pip-version-check", "install", "--quiet"])
-        .args(["--only-binary", ":all:", "--requirement"])
-        .arg(requirements)
-        .arg(wheel);
-    tools::run(&mut pip)?;
-    Ok(python)
+    python_environment::create(environment)?;
+    let mut pip = python_environment::pip_install(environment);
+    tools::run(pip.arg("--requirement").arg(requirements).arg(wheel))?;
+    Ok(python_environment::python(environment))
 }
 
 #[cfg(test)]

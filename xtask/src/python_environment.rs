@@ -19,19 +19,31 @@ pub fn prepare(environment: &Path, requirements: &str) -> Result<()> {
     if fs::read_to_string(&installed).is_ok_and(|present| present == requirements) {
         return Ok(());
     }
-    tools::require(&tools::PYTHON)?;
-    tools::require(&tools::VENV)?;
-    tools::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
+    create(environment)?;
     let wanted = environment.join("wanted.txt");
     fs::write(&wanted, requirements)
         .with_context(|| format!("cannot write '{}'", wanted.display()))?;
-    let mut pip = Command::new(python(environment));
-    pip.args(["-m", "pip", "--disable-pip-version-check", "install", "--quiet"])
-        .args(["--only-binary", ":all:", "--requirement"])
-        .arg(&wanted);
-    tools::run(&mut pip)?;
+    tools::run(pip_install(environment).arg("--requirement").arg(&wanted))?;
     fs::rename(&wanted, &installed)
         .with_context(|| format!("cannot write '{}'", installed.display()))
+}
+
+/// Makes `environment` anew, with nothing in it.
+///
+/// # Errors
+/// Python or its `venv` is missing.
+pub fn create(environment: &Path) -> Result<()> {
+    tools::require(&tools::PYTHON)?;
+    tools::require(&tools::VENV)?;
+    tools::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))
+}
+
+/// The command that installs what is named after it; nothing is compiled.
+pub fn pip_install(environment: &Path) -> Command {
+    let mut pip = Command::new(python(environment));
+    pip.args(["-m", "pip", "--disable-pip-version-check", "install", "--quiet"])
+        .args(["--only-binary", ":all:"]);
+    pip
 }
 
 /// The environment's interpreter.

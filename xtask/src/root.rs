@@ -1,7 +1,7 @@
 //! Debian roots in folders, made by mmdebstrap and entered by bubblewrap.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -30,10 +30,7 @@ pub fn make(folder: &Path, recipe: &Recipe) -> Result<()> {
     tools::require(&tools::MMDEBSTRAP)?;
     tools::require(&tools::BUBBLEWRAP)?;
     let unfinished = folder.with_extension("unfinished");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished)
-            .with_context(|| format!("cannot remove '{}'", unfinished.display()))?;
-    }
+    tools::remove_folder(&unfinished)?;
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent)
             .with_context(|| format!("cannot make '{}'", parent.display()))?;
@@ -92,7 +89,7 @@ impl Inside {
 
     /// # Errors
     /// `from` is not there and cannot be made.
-    pub fn writable(mut self, from: &PathBuf, to: &str) -> Result<Self> {
+    pub fn writable(mut self, from: &Path, to: &str) -> Result<Self> {
         fs::create_dir_all(from).with_context(|| format!("cannot make '{}'", from.display()))?;
         self.command.arg("--bind").arg(from).arg(to);
         Ok(self)

@@ -50,9 +50,7 @@ fn fresh_root(workspace: &Path, machine: Machine) -> Result<PathBuf> {
         },
     )?;
     let used = folder.join("used");
-    if used.exists() {
-        fs::remove_dir_all(&used).with_context(|| format!("cannot remove '{}'", used.display()))?;
-    }
+    tools::remove_folder(&used)?;
     tools::run(Command::new("cp").args(["--archive", "--reflink=auto"]).arg(&clean).arg(&used))?;
     Ok(used)
 }
