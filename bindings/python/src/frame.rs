@@ -235,7 +235,7 @@ fn shaped(object: &Bound<'_, PyAny>, format: PixelFormat) -> PyResult<(Pixels, u
     let (width, height) = size(&rows, format)?;
     let height = match format.planes() {
         1 => height,
-        _ => stacked_height(&rows, format)?,
+        _ => stacked_height(&rows, format, [width, height])?,
     };
     Ok((Pixels::Buffer(rows), width, height))
 }
@@ -287,8 +287,7 @@ fn size(rows: &Rows, format: PixelFormat) -> PyResult<(u32, u32)> {
 
 /// Height of a picture whose planes are stacked in one array, as OpenCV has them: luma, and below it
 /// half as many rows of colour.
-fn stacked_height(rows: &Rows, format: PixelFormat) -> PyResult<u32> {
-    let (stacked, width) = size(rows, format).map(|(width, height)| (height, width))?;
+fn stacked_height(rows: &Rows, format: PixelFormat, [width, stacked]: [u32; 2]) -> PyResult<u32> {
     if width % 2 != 0 || stacked % 3 != 0 {
         return wrong(format!(
             "an array of shape {}: format {} in one array is (height * 3 / 2, width) with an even width \

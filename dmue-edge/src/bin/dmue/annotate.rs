@@ -123,31 +123,10 @@ impl DrawTarget for Canvas<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dmue_edge::face::align::FaceCrop;
-    use dmue_edge::face::{Face, Landmarks};
+    use crate::made;
 
     fn prediction(x: f32, y: f32, side: f32) -> Prediction {
-        let point = [x, y];
-        let landmarks = Landmarks {
-            right_eye: point,
-            left_eye: point,
-            nose: point,
-            mouth: point,
-            right_ear: point,
-            left_ear: point,
-        };
-        let bounding_box = FaceBox { x, y, width: side, height: side };
-        Prediction {
-            face: Some(Face { bounding_box, landmarks, detection_score: 0.9 }),
-            crop: FaceCrop { size: 1, channels: 1, pixels: vec![0] },
-            label: "surprise".into(),
-            class_index: 2,
-            probabilities: vec![],
-            logits: vec![],
-            feature: vec![],
-            score: 0.8,
-            alpha: 0.5,
-        }
+        made::prediction(FaceBox { x, y, width: side, height: side }, 0.9)
     }
 
     fn painted(picture: &RgbImage) -> usize {

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use self::parts::{Parts, Run, Settings};
 use self::table::{Counts, Row};
 use crate::inputs;
-use crate::output::naming;
+use crate::output::{naming, with_suffix};
 use crate::predict::{self, Arguments, Outcome};
 
 /// Where the table goes and how it is made.
@@ -230,7 +230,7 @@ fn keep<'a>(
 
 /// Joins the parts into the output, whole or not at all, and removes them.
 fn finish(parts: Parts, out: &Path, notes: &[(&str, String)]) -> io::Result<Counts> {
-    let temporary = parts::with_suffix(out, ".part");
+    let temporary = with_suffix(out, ".part");
     let file = File::create(&temporary).map_err(|error| naming(&temporary, &error))?;
     let counts = table::join(&parts.files(), file, notes).map_err(io::Error::other)?;
     std::fs::rename(&temporary, out).map_err(|error| naming(out, &error))?;

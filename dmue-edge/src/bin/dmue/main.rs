@@ -4,6 +4,8 @@ mod annotate;
 mod inputs;
 mod json;
 mod labels;
+#[cfg(test)]
+mod made;
 mod output;
 mod predict;
 mod report;

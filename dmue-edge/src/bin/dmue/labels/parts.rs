@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::output::{naming, replace};
+use crate::output::{naming, replace, with_suffix};
 
 /// Images of a part: what is lost of the work when the run is killed, for each job.
 const PART_IMAGES: usize = 64;
@@ -155,13 +155,6 @@ impl Parts {
 
 const RUN: &str = "run.json";
 const LOCK: &str = "lock";
-
-/// `path` with `suffix` after its whole name.
-pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
 
 fn lock(folder: &Path) -> Result<File, Box<dyn Error>> {
     let path = folder.join(LOCK);

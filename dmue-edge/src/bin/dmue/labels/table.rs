@@ -288,35 +288,24 @@ fn landmark(row: &Row<'_>, of: fn(&Landmarks) -> f32) -> Option<f32> {
 mod tests {
     use std::path::PathBuf;
 
-    use dmue_edge::face::align::FaceCrop;
     use parquet::record::Row as Record;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::made;
 
     fn prediction(seed: u8) -> Prediction {
         let number = f32::from(seed) / 7.0;
-        let point = [number, -number];
-        let landmarks = Landmarks {
-            right_eye: point,
-            left_eye: point,
-            nose: point,
-            mouth: point,
-            right_ear: point,
-            left_ear: point,
-        };
-        let bounding_box = FaceBox { x: number, y: 0.0, width: number, height: 1.0 };
-        let face = Face { bounding_box, landmarks, detection_score: number };
+        let bounding_box = FaceBox { x: number, y: -number, width: number, height: 1.0 };
+        let made = made::prediction(bounding_box, number);
         Prediction {
-            face: seed.is_multiple_of(2).then_some(face),
-            crop: FaceCrop { size: 0, channels: 1, pixels: Vec::new() },
+            face: made.face.filter(|_| seed.is_multiple_of(2)),
             label: format!("class {seed}"),
             class_index: usize::from(seed),
             probabilities: vec![number; usize::from(seed % 4)],
-            logits: Vec::new(),
-            feature: Vec::new(),
             score: number,
             alpha: number,
+            ..made
         }
     }
 
