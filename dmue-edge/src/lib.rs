@@ -88,6 +88,7 @@ pub mod face;
 #[cfg(feature = "capi")]
 pub mod ffi;
 pub mod frame;
+mod kernels;
 pub mod log;
 pub mod model;
 mod parallel;

@@ -8,6 +8,7 @@ use super::anchors::{self, ANCHOR_COUNT, REGRESSORS};
 use super::{Face, FaceBox, Landmarks};
 use crate::error::{Error, Result};
 use crate::frame::FrameView;
+use crate::kernels;
 use crate::resample::{Region, resample};
 
 /// A variant of BlazeFace. Immutable: share one between threads.
@@ -26,6 +27,8 @@ impl Blazeface {
     pub fn load(onnx_file: &[u8], side: u32) -> Result<Self> {
         let plan = onnx()
             .model_for_read(&mut &*onnx_file)
+            .and_then(|model| model.into_typed())
+            .and_then(kernels::accelerate)
             .and_then(|model| model.into_optimized())
             .and_then(|model| model.into_runnable())
             .map_err(run_error)?;

@@ -14,12 +14,16 @@ use super::file::{self, ModelFile};
 use super::proto::pb;
 use super::{ALPHA, FEATURE, LOGITS, Manifest, ModelError, OUTPUTS, SCORE, preprocess, volume};
 use crate::face::align::FaceCrop;
+use crate::kernels;
 use crate::uncertainty::{Confidence, PairwiseUncertainty};
 use crate::{Error, Result};
 
 /// How far graph and [`crate::uncertainty`] may differ: a hundred times what rounding does, a tenth
 /// of what a reader of a score would notice.
 const UNCERTAINTY_TOLERANCE: f32 = 1e-3;
+
+/// How far logits of our kernels may lie from tract's, as a share of their range.
+const KERNEL_TOLERANCE: f32 = 1e-3;
 
 /// A model that is ready to run. Immutable, and shared between threads as it is.
 ///
@@ -132,7 +136,7 @@ impl Model {
                 return Err(ModelError::UncertaintyDisagrees { output, graph, expected });
             }
         }
-        Ok(())
+        kernels_agree(&ours.logits, &graphs.logits)
     }
 }
 
@@ -177,6 +181,20 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
     let exponentials: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
     let sum: f32 = exponentials.iter().sum();
     exponentials.iter().map(|value| value / sum).collect()
+}
+
+/// tract alone ran the graph, our kernels the network.
+fn kernels_agree(ours: &[f32], tracts: &[f32]) -> Result<(), ModelError> {
+    let range = tracts.iter().fold(1.0_f32, |range, logit| range.max(logit.abs()));
+    let farthest = ours.iter().zip(tracts).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    if farthest > KERNEL_TOLERANCE * range {
+        let reason = format!(
+            "our kernels' logits lie {farthest} off tract's, whose range is {range}; DMUE_KERNELS=off runs it \
+             by tract alone"
+        );
+        return Err(ModelError::Network { reason });
+    }
+    Ok(())
 }
 
 /// Turns tract's errors, and its panics on graphs that it did not expect, into ours.
@@ -263,7 +281,7 @@ fn type_model(
 fn optimise(mut model: TypedModel, outputs: usize) -> TractResult<TypedModel> {
     let outlets = model.output_outlets()?.iter().take(outputs).copied().collect::<Vec<_>>();
     model.select_output_outlets(&outlets)?;
-    model.into_optimized()
+    kernels::accelerate(model)?.into_optimized()
 }
 
 fn check_shapes(model: &TypedModel, classes: usize, feature: usize) -> Result<(), ModelError> {

@@ -1,0 +1,340 @@
+//! Dense convolutions of any kernel size and stride, as matrix products over the image itself: nothing is
+//! unrolled or copied, a window is read where it lies.
+
+use std::ops::Range;
+
+use super::depthwise::Depthwise;
+use super::floats::Floats;
+use super::image::{Image, LANES, Place, Steps};
+use super::instructions::InstructionSet;
+use super::lanes::Lanes;
+use super::tiling::Tiling;
+
+/// Pixels that a depthwise convolution makes at a time for the product behind it: they stay in the first cache.
+const CHUNK: usize = 48;
+
+/// Neighbouring floats of a window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    /// Behind the window's first float.
+    offset: usize,
+    length: usize,
+}
+
+/// Output limits: a ReLU is 0 to infinity.
+pub(super) type Clip = [f32; 2];
+
+pub(super) const NO_CLIP: Clip = [f32::NEG_INFINITY, f32::INFINITY];
+
+/// The numbers of a convolution, as ONNX has them.
+pub(super) struct Weights<'a> {
+    /// `[outputs, inputs, height, width]`, or `[channels, 1, height, width]` of a depthwise one.
+    pub kernel: &'a [f32],
+    /// `[outputs]`
+    pub bias: &'a [f32],
+    /// Height and width.
+    pub size: [usize; 2],
+}
+
+/// What a convolution reads.
+#[derive(Clone, Copy)]
+pub(super) struct Windows {
+    pub input: Image,
+    /// Rows, columns.
+    pub stride: [usize; 2],
+    /// Above, left.
+    pub padding: [usize; 2],
+}
+
+/// `clip(bias + weights . window + residual)` for each pixel.
+pub(super) struct Dense {
+    runs: Vec<Run>,
+    /// For each group of output vectors, for each float of a window, the group's weights.
+    weights: Floats,
+    bias: Vec<f32>,
+    clip: Clip,
+    depth: usize,
+    tiling: Tiling,
+    input: Image,
+    windows: Steps,
+    residual: Option<Image>,
+    output: Image,
+    before: Option<Depthwise>,
+}
+
+impl Dense {
+    /// Packs the weights. The input's border must cover the padding, and what windows reach beyond the other
+    /// edges.
+    pub fn new(
+        windows: Windows,
+        weights: &Weights<'_>,
+        output: Image,
+        set: InstructionSet,
+    ) -> Self {
+        let (runs, order) = runs(&windows.input, weights.size);
+        let depth = order.len();
+        let tiling = Tiling::new(output.height * output.width, output.blocks(), set.tiles());
+        let mut packed = Vec::with_capacity(depth * output.pixel);
+        for group in tiling.groups() {
+            for &place in &order {
+                let channels = group.start * LANES..group.end * LANES;
+                packed.extend(channels.map(|channel| match channel < output.channels {
+                    true => weights.kernel[channel * depth + place],
+                    false => 0.0,
+                }));
+            }
+        }
+        let mut bias = weights.bias.to_vec();
+        bias.resize(output.pixel, 0.0);
+        let dense = Self {
+            runs,
+            weights: packed.as_slice().into(),
+            bias,
+            clip: NO_CLIP,
+            depth,
+            tiling,
+            input: windows.input,
+            windows: windows.input.window_steps(windows.stride, windows.padding),
+            residual: None,
+            output,
+            before: None,
+        };
+        let last = dense.windows.at(output.height - 1, output.width - 1);
+        let reach = dense.runs.iter().map(|run| run.offset + run.length).max().unwrap_or(0);
+        assert!(last + reach <= windows.input.len(), "a window reaches out of its image");
+        dense
+    }
+
+    pub fn with_clip(mut self, clip: Clip) -> Self {
+        self.clip = clip;
+        self
+    }
+
+    /// Adds another image of the output's height and width; channels that it lacks are zeros.
+    pub fn with_residual(mut self, residual: Image) -> Self {
+        assert_eq!([residual.height, residual.width], [self.output.height, self.output.width]);
+        self.residual = Some(residual);
+        self
+    }
+
+    /// Does a depthwise convolution first, whose output this one (of size 1, stride 1) reads.
+    pub fn behind(mut self, depthwise: Depthwise) -> Self {
+        let between = depthwise.output();
+        assert_eq!([between.height, between.width], [self.output.height, self.output.width]);
+        assert_eq!((self.depth, between.pixel), (between.channels, self.input.pixel));
+        self.input = *depthwise.input();
+        self.before = Some(depthwise);
+        self
+    }
+
+    /// Floats that [`Self::run`] wants for itself.
+    pub fn scratch(&self) -> usize {
+        self.before.as_ref().map_or(0, |depthwise| self.chunk() * depthwise.output().pixel)
+    }
+
+    /// Computes the whole image.
+    pub fn run(
+        &self,
+        set: InstructionSet,
+        [input, residual]: [&[f32]; 2],
+        scratch: &mut [f32],
+        output: &mut [f32],
+    ) {
+        assert_eq!(input.len(), self.input.len());
+        assert_eq!(residual.len(), self.residual.map_or(0, |image| image.len()));
+        assert_eq!(output.len(), self.output.len());
+        assert!(scratch.len() >= self.scratch());
+        let pixels = self.output.height * self.output.width;
+        let Some(depthwise) = &self.before else {
+            let source = Source { values: input.as_ptr(), steps: self.windows };
+            return self.run_groups(set, &source, 0..pixels, residual, output);
+        };
+        for start in (0..pixels).step_by(self.chunk()) {
+            let chunk = start..pixels.min(start + self.chunk());
+            depthwise.run_pixels(set, input, chunk.clone(), scratch);
+            // As if all pixels were there, the chunk among them.
+            let pixel = depthwise.output().pixel;
+            let steps = Steps::dense(self.output.width, pixel);
+            let source = Source { values: scratch.as_ptr().wrapping_sub(start * pixel), steps };
+            self.run_groups(set, &source, chunk, residual, output);
+        }
+    }
+
+    fn chunk(&self) -> usize {
+        CHUNK / self.tiling.pixels * self.tiling.pixels
+    }
+
+    fn run_groups(
+        &self,
+        set: InstructionSet,
+        source: &Source,
+        pixels: Range<usize>,
+        residual: &[f32],
+        output: &mut [f32],
+    ) {
+        let mut weights = &self.weights[..];
+        for group in self.tiling.groups() {
+            let (of_group, others) = weights.split_at(self.depth * group.len() * LANES);
+            weights = others;
+            let whole = pixels.len() / self.tiling.pixels * self.tiling.pixels;
+            let (middle, blocks) = (pixels.start + whole, group.len());
+            let product = Product { dense: self, source, weights: of_group.as_ptr(), group };
+            for (pixels, tile) in [
+                (pixels.start..middle, self.tiling.pixels),
+                (middle..pixels.end, pixels.len() - whole),
+            ] {
+                if !pixels.is_empty() {
+                    let shape = (tile, blocks);
+                    // SAFETY: `new` and `run` hold every place to its slice, `InstructionSet` is what the processor has.
+                    unsafe {
+                        set.multiply(
+                            &product,
+                            shape,
+                            pixels,
+                            residual.as_ptr(),
+                            output.as_mut_ptr(),
+                        )
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Where a product reads its windows.
+struct Source {
+    values: *const f32,
+    steps: Steps,
+}
+
+/// A group of output vectors of all windows.
+pub(super) struct Product<'a> {
+    dense: &'a Dense,
+    source: &'a Source,
+    weights: *const f32,
+    group: Range<usize>,
+}
+
+/// Tiles of `P` pixels and `V` vectors over the pixels, whose number `P` divides.
+///
+/// # Safety
+/// As [`super::lanes`] says; the pixels exist in source, residual and output.
+#[inline(always)]
+pub(super) unsafe fn sweep<L: Lanes, const P: usize, const V: usize>(
+    product: &Product<'_>,
+    pixels: Range<usize>,
+    residual: *const f32,
+    output: *mut f32,
+) {
+    let dense = product.dense;
+    let first = product.group.start * LANES;
+    let to = dense.output.steps();
+    let with_residual = dense.residual.map(|image| (image.steps(), image.blocks()));
+    let mut place = Place::new(pixels.start, dense.output.width);
+    for _ in 0..pixels.len() / P {
+        let sums = unsafe { tile::<L, P, V>(product, place) };
+        let outputs = to.of::<P>(place);
+        unsafe {
+            let sums = match &with_residual {
+                Some((steps, blocks)) => {
+                    let added = blocks.saturating_sub(product.group.start).min(V);
+                    add_all(sums, residual.add(first), steps.of::<P>(place), added)
+                }
+                None => sums,
+            };
+            store_all(sums, dense.clip, output.add(first), outputs);
+        }
+        place.advance(P);
+    }
+}
+
+/// The heart: every float of a window times the group's weights for it.
+#[inline(always)]
+unsafe fn tile<L: Lanes, const P: usize, const V: usize>(
+    product: &Product<'_>,
+    place: Place,
+) -> [[L; V]; P] {
+    unsafe {
+        let source = product.source;
+        let inputs = source.steps.of::<P>(place).map(|place| source.values.wrapping_add(place));
+        let bias = product.dense.bias.as_ptr().add(product.group.start * LANES);
+        let mut sums = [[L::splat(0.0); V]; P];
+        for v in 0..V {
+            let bias = L::load(bias.add(v * LANES));
+            for sums in &mut sums {
+                sums[v] = bias;
+            }
+        }
+        let mut weights = product.weights;
+        for run in &product.dense.runs {
+            for k in run.offset..run.offset + run.length {
+                let mut of_outputs = [L::splat(0.0); V];
+                for (v, weight) in of_outputs.iter_mut().enumerate() {
+                    *weight = L::load(weights.add(v * LANES));
+                }
+                weights = weights.add(V * LANES);
+                for p in 0..P {
+                    let value = L::splat(*inputs[p].add(k));
+                    for v in 0..V {
+                        sums[p][v] = sums[p][v].add_product(value, of_outputs[v]);
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+#[inline(always)]
+unsafe fn add_all<L: Lanes, const P: usize, const V: usize>(
+    mut sums: [[L; V]; P],
+    from: *const f32,
+    places: [usize; P],
+    vectors: usize,
+) -> [[L; V]; P] {
+    for p in 0..P {
+        for v in 0..V {
+            if v < vectors {
+                unsafe { sums[p][v] = sums[p][v].add(L::load(from.add(places[p] + v * LANES))) };
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+unsafe fn store_all<L: Lanes, const P: usize, const V: usize>(
+    sums: [[L; V]; P],
+    [low, high]: Clip,
+    to: *mut f32,
+    places: [usize; P],
+) {
+    unsafe {
+        let (low, high) = (L::splat(low), L::splat(high));
+        for p in 0..P {
+            for v in 0..V {
+                sums[p][v].max(low).min(high).store(to.add(places[p] + v * LANES));
+            }
+        }
+    }
+}
+
+/// The floats of a window in the order of memory, and for each its place in `[inputs, height, width]`.
+fn runs(input: &Image, [height, width]: [usize; 2]) -> (Vec<Run>, Vec<usize>) {
+    let channels = input.channels;
+    let mut runs = Vec::new();
+    let mut order = Vec::with_capacity(height * width * channels);
+    for y in 0..height {
+        for x in 0..width {
+            let offset = y * input.row() + x * input.pixel;
+            match runs.last_mut() {
+                Some(Run { offset: first, length }) if *first + *length == offset => {
+                    *length += channels
+                }
+                _ => runs.push(Run { offset, length: channels }),
+            }
+            order.extend((0..channels).map(|channel| (channel * height + y) * width + x));
+        }
+    }
+    (runs, order)
+}

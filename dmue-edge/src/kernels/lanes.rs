@@ -1,0 +1,201 @@
+//! Eight floats at a time, on each instruction set.
+//!
+//! # Safety
+//! Every function must be inlined into one that the processor's features are enabled for, and pointers
+//! must be good for eight floats, of any alignment.
+
+/// Eight floats in vector registers.
+pub(super) trait Lanes: Copy {
+    /// The largest tiles, pixels by vectors, that compilers keep in registers; smaller ones fit, too.
+    const TILES: &[(usize, usize)];
+
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    /// `self + a * b`
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
+    /// The larger of each; `self` where that is NaN.
+    unsafe fn max(self, bound: Self) -> Self;
+    /// The smaller of each; `self` where that is NaN.
+    unsafe fn min(self, bound: Self) -> Self;
+}
+
+/// Whatever the compiler makes of loops over eight.
+#[derive(Clone, Copy)]
+pub(super) struct Portable([f32; 8]);
+
+impl Portable {
+    #[inline(always)]
+    fn map2(self, other: Self, function: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|i| function(self.0[i], other.0[i])))
+    }
+}
+
+impl Lanes for Portable {
+    const TILES: &[(usize, usize)] = &[(2, 2)];
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; 8])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        Self(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        self.map2(a.map2(b, |a, b| a * b), |sum, product| sum + product)
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self.map2(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self.map2(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    unsafe fn max(self, bound: Self) -> Self {
+        self.map2(bound, |value, bound| if value < bound { bound } else { value })
+    }
+
+    #[inline(always)]
+    unsafe fn min(self, bound: Self) -> Self {
+        self.map2(bound, |value, bound| if value > bound { bound } else { value })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::{
+        __m256, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
+        _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps,
+    };
+
+    /// One register; sixteen there are.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx2(__m256);
+
+    impl super::Lanes for Avx2 {
+        const TILES: &[(usize, usize)] = &[(6, 2), (3, 4)];
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            Self(unsafe { _mm256_set1_ps(value) })
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            Self(unsafe { _mm256_loadu_ps(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm256_storeu_ps(to, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            Self(unsafe { _mm256_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            Self(unsafe { _mm256_sub_ps(self.0, other.0) })
+        }
+
+        // The instruction gives its second operand where either is NaN.
+        #[inline(always)]
+        unsafe fn max(self, bound: Self) -> Self {
+            Self(unsafe { _mm256_max_ps(bound.0, self.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn min(self, bound: Self) -> Self {
+            Self(unsafe { _mm256_min_ps(bound.0, self.0) })
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx2::Avx2;
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use std::arch::aarch64::{
+        float32x4_t, vaddq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmaxq_f32, vminq_f32, vst1q_f32,
+        vsubq_f32,
+    };
+
+    /// Two registers of thirty-two.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Neon(float32x4_t, float32x4_t);
+
+    impl super::Lanes for Neon {
+        const TILES: &[(usize, usize)] = &[(6, 2), (3, 3)];
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { Self(vdupq_n_f32(value), vdupq_n_f32(value)) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { Self(vld1q_f32(from), vld1q_f32(from.add(4))) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe {
+                vst1q_f32(to, self.0);
+                vst1q_f32(to.add(4), self.1);
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            unsafe { Self(vfmaq_f32(self.0, a.0, b.0), vfmaq_f32(self.1, a.1, b.1)) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { Self(vaddq_f32(self.0, other.0), vaddq_f32(self.1, other.1)) }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            unsafe { Self(vsubq_f32(self.0, other.0), vsubq_f32(self.1, other.1)) }
+        }
+
+        // NaN where either is.
+        #[inline(always)]
+        unsafe fn max(self, bound: Self) -> Self {
+            unsafe { Self(vmaxq_f32(self.0, bound.0), vmaxq_f32(self.1, bound.1)) }
+        }
+
+        #[inline(always)]
+        unsafe fn min(self, bound: Self) -> Self {
+            unsafe { Self(vminq_f32(self.0, bound.0), vminq_f32(self.1, bound.1)) }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::Neon;

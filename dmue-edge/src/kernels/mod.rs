@@ -1,0 +1,68 @@
+//! Kernels of our own for what networks of faces spend their time in: convolutions with their additions and
+//! limits, and poolings. [`accelerate`] replaces everything in a typed model that follows from its input
+//! through them by one operator; tract keeps the rest, and does all of it with `DMUE_KERNELS=off`.
+//!
+//! Images lie in memory with channels side by side and a border of zeros (`image`), so that a window of any
+//! size is read where it is. A convolution is a matrix product over such windows, in tiles that fill the
+//! registers (`dense`, `tiling`); a depthwise one works on eight channels at a time and hands a few pixels
+//! at once to the product behind it (`depthwise`). Nothing is allocated once a thread has run a plan.
+
+mod build;
+#[allow(unsafe_code, clippy::needless_range_loop, reason = "indices of registers")]
+mod dense;
+#[allow(unsafe_code, clippy::needless_range_loop, reason = "indices of registers")]
+mod depthwise;
+mod floats;
+mod image;
+#[allow(unsafe_code, reason = "vector instructions")]
+mod instructions;
+#[allow(unsafe_code, reason = "vector instructions")]
+mod lanes;
+mod lower;
+mod operator;
+mod plan;
+#[allow(unsafe_code, reason = "vector instructions")]
+mod pool;
+#[cfg(test)]
+mod tests;
+mod tiling;
+#[allow(unsafe_code, clippy::needless_range_loop, reason = "indices of registers")]
+mod winograd;
+
+use instructions::InstructionSet;
+use operator::Kernels;
+use plan::Plan;
+use tract_onnx::prelude::{TractResult, TypedModel, TypedModelPatch, tvec};
+
+/// Lets our kernels do what they can of a model for a batch of one. Before tract has optimised it: that takes
+/// longest on what is replaced.
+///
+/// # Errors
+/// tract refuses the change.
+pub(crate) fn accelerate(mut model: TypedModel) -> TractResult<TypedModel> {
+    if std::env::var_os("DMUE_KERNELS").is_some_and(|value| value == "off") {
+        return Ok(model);
+    }
+    // What no output needs must not look like a reader.
+    model.compact()?;
+    replace(&mut model, InstructionSet::detect())?;
+    Ok(model)
+}
+
+/// Says whether there was something to replace.
+fn replace(model: &mut TypedModel, set: InstructionSet) -> TractResult<bool> {
+    let Some(region) = lower::find(model) else { return Ok(false) };
+    let Some(plan) = Plan::of(&region, set) else { return Ok(false) };
+    let outlets: Vec<_> = region.outputs.iter().map(|(outlet, _)| *outlet).collect();
+    let facts = outlets.iter().map(|outlet| Ok(model.outlet_fact(*outlet)?.without_value()));
+    let operator = Kernels::new(plan, facts.collect::<TractResult<_>>()?);
+    let mut patch = TypedModelPatch::default();
+    let input = patch.tap_model(model, region.input)?;
+    let made = patch.wire_node("kernels", operator, &tvec![input])?;
+    for (outlet, ours) in outlets.into_iter().zip(made) {
+        patch.shunt_outside(model, outlet, ours)?;
+    }
+    patch.apply(model)?;
+    model.compact()?;
+    Ok(true)
+}

@@ -1,0 +1,382 @@
+//! Every kernel against tract and against a loop in f64, on random shapes.
+
+use proptest::prelude::*;
+use tract_core::internal::{Tensor, TypedModel, tvec};
+use tract_core::ops::array::{Pad, PadMode};
+use tract_core::ops::change_axes::AxisOp;
+use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec};
+use tract_core::ops::math;
+use tract_core::ops::nn::DataFormat;
+use tract_onnx::prelude::{
+    DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, OutletId, SpecialOps,
+};
+
+use super::instructions::InstructionSet;
+use super::replace;
+
+/// A network while it is wired, and the numbers that go into it.
+struct Network {
+    model: TypedModel,
+    end: OutletId,
+    shape: [usize; 4],
+    seed: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    size: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    padding_after: [usize; 2],
+}
+
+impl Network {
+    fn new(shape: [usize; 4]) -> Self {
+        let mut model = TypedModel::default();
+        let end = model.add_source("input", f32::fact(shape)).unwrap();
+        Self { model, end, shape, seed: 1 }
+    }
+
+    /// Numbers between -1 and 1.
+    fn numbers(&mut self, shape: &[usize]) -> Tensor {
+        let mut next = || {
+            self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (self.seed >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| next()).collect();
+        Tensor::from_shape(shape, &values).unwrap()
+    }
+
+    fn wire(
+        &mut self,
+        operator: impl Into<Box<dyn tract_core::internal::TypedOp>>,
+        inputs: &[OutletId],
+    ) {
+        let name = format!("node{}", self.model.nodes().len());
+        self.end = self.model.wire_node(name, operator, inputs).unwrap()[0];
+    }
+
+    fn constant(&mut self, value: Tensor) -> OutletId {
+        let name = format!("constant{}", self.model.nodes().len());
+        self.model.add_const(name, value).unwrap()
+    }
+
+    fn channels(&self) -> usize {
+        self.model.outlet_fact(self.end).unwrap().shape.as_concrete().unwrap()[1]
+    }
+
+    fn convolution(&mut self, outputs: usize, group: usize, window: Window) {
+        let inputs = self.channels();
+        let [height, width] = window.size;
+        let kernel = self.numbers(&[outputs, inputs / group, height, width]);
+        let bias = self.numbers(&[outputs]);
+        let (kernel, bias) = (self.constant(kernel), self.constant(bias));
+        let operator = Conv {
+            pool_spec: window.spec(inputs, outputs),
+            kernel_fmt: KernelFormat::OIHW,
+            group,
+            q_params: None,
+        };
+        self.wire(operator, &[self.end, kernel, bias]);
+    }
+
+    fn depthwise(&mut self, window: Window) {
+        let channels = self.channels();
+        self.convolution(channels, channels, window);
+    }
+
+    fn max_pool(&mut self, window: Window) {
+        let channels = self.channels();
+        let operator =
+            MaxPool { pool_spec: window.spec(channels, channels), with_index_outputs: None };
+        self.wire(operator, &[self.end]);
+    }
+
+    fn at_least(&mut self, bound: f32) {
+        let bound = self.constant(Tensor::from_shape(&[1, 1, 1, 1], &[bound]).unwrap());
+        self.wire(math::max(), &[self.end, bound]);
+    }
+
+    fn at_most(&mut self, bound: f32) {
+        let bound = self.constant(Tensor::from_shape(&[1, 1, 1, 1], &[bound]).unwrap());
+        self.wire(math::min(), &[bound, self.end]);
+    }
+
+    fn more_channels(&mut self, outlet: OutletId, more: usize) {
+        let pads = vec![(0, 0), (0, more), (0, 0), (0, 0)];
+        let mode = PadMode::Constant(std::sync::Arc::new(Tensor::from(0.0_f32)));
+        self.wire(Pad { pads, mode }, &[outlet]);
+    }
+
+    fn add(&mut self, other: OutletId) {
+        self.wire(math::add(), &[self.end, other]);
+    }
+
+    /// The largest difference between tract and each instruction set, relative to the largest value.
+    fn check(mut self) {
+        self.model.select_output_outlets(&[self.end]).unwrap();
+        let input = {
+            let shape = self.shape;
+            self.numbers(&shape)
+        };
+        let run = |model: TypedModel| {
+            let plan = model.into_runnable().unwrap();
+            let outputs = plan.run(tvec![input.clone().into_tvalue()]).unwrap();
+            outputs[0].to_plain_array_view::<f32>().unwrap().to_owned()
+        };
+        let expected = run(self.model.clone());
+        let range = expected.iter().fold(1.0_f32, |range, value| range.max(value.abs()));
+        for set in InstructionSet::all() {
+            let mut ours = self.model.clone();
+            assert!(replace(&mut ours, set).unwrap(), "nothing was replaced");
+            assert!(ours.nodes().len() <= 2, "something is left: {ours}");
+            let ours = run(ours);
+            assert_eq!(ours.shape(), expected.shape());
+            for (ours, expected) in ours.iter().zip(&expected) {
+                let difference = (ours - expected).abs();
+                assert!(
+                    difference <= 1e-5 * range,
+                    "{set:?}: {ours}, not {expected}, range {range}"
+                );
+            }
+        }
+    }
+}
+
+impl Window {
+    const POINT: Self = Self::square(1, 1, 0);
+
+    const fn square(size: usize, stride: usize, padding: usize) -> Self {
+        Self {
+            size: [size; 2],
+            stride: [stride; 2],
+            padding: [padding; 2],
+            padding_after: [padding; 2],
+        }
+    }
+
+    fn spec(&self, input_channels: usize, output_channels: usize) -> PoolSpec {
+        PoolSpec {
+            data_format: DataFormat::NCHW,
+            kernel_shape: self.size.into_iter().collect(),
+            padding: PaddingSpec::Explicit(
+                self.padding.into_iter().collect(),
+                self.padding_after.into_iter().collect(),
+            ),
+            dilations: None,
+            strides: Some(self.stride.into_iter().collect()),
+            input_channels,
+            output_channels,
+        }
+    }
+}
+
+fn any_window() -> impl Strategy<Value = Window> {
+    let side = || (1..=5_usize).prop_flat_map(|size| (Just(size), 1..=3_usize, 0..size, 0..size));
+    (side(), side()).prop_map(|(rows, columns)| Window {
+        size: [rows.0, columns.0],
+        stride: [rows.1, columns.1],
+        padding: [rows.2, columns.2],
+        padding_after: [rows.3, columns.3],
+    })
+}
+
+fn any_picture() -> impl Strategy<Value = [usize; 4]> {
+    (1..=20_usize, 5..=15_usize, 5..=15_usize).prop_map(|(c, h, w)| [1, c, h, w])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn dense(shape in any_picture(), outputs in 1..=40_usize, window in any_window()) {
+        let mut network = Network::new(shape);
+        network.convolution(outputs, 1, window);
+        network.check();
+    }
+
+    #[test]
+    fn depthwise(shape in any_picture(), window in any_window()) {
+        let mut network = Network::new(shape);
+        network.depthwise(window);
+        network.at_least(0.0);
+        network.check();
+    }
+
+    #[test]
+    fn depthwise_and_point(
+        shape in any_picture(),
+        outputs in 1..=40_usize,
+        window in any_window(),
+        limits in (-1.0..0.5_f32, 0.5..1.0_f32),
+    ) {
+        let mut network = Network::new(shape);
+        network.depthwise(window);
+        network.at_most(limits.1);
+        network.convolution(outputs, 1, Window::POINT);
+        network.at_least(limits.0);
+        network.at_most(limits.1);
+        network.check();
+    }
+
+    #[test]
+    fn residual_with_fewer_channels(
+        shape in any_picture(),
+        more in 0..=20_usize,
+        (first, last) in (any::<bool>(), any::<bool>()),
+    ) {
+        let mut network = Network::new(shape);
+        if first {
+            network.convolution(shape[1], 1, Window::square(3, 1, 1));
+            network.at_least(0.0);
+        }
+        let begin = network.end;
+        network.depthwise(Window::square(3, 1, 1));
+        network.convolution(shape[1] + more, 1, Window::POINT);
+        let end = network.end;
+        network.more_channels(begin, more);
+        if last {
+            network.add(end);
+        } else {
+            let padded = network.end;
+            network.end = end;
+            network.add(padded);
+        }
+        network.at_least(0.0);
+        network.convolution(3, 1, Window::square(3, 2, 1));
+        network.check();
+    }
+
+    #[test]
+    fn winograd(
+        (channels, outputs) in (8..=20_usize, 1..=30_usize),
+        (height, width) in (4..=18_usize, 6..=18_usize),
+        residual in any::<bool>(),
+    ) {
+        let mut network = Network::new([1, channels, height, width]);
+        network.convolution(outputs, 1, Window::square(3, 1, 1));
+        network.at_least(0.0);
+        let begin = network.end;
+        network.convolution(outputs, 1, Window::square(3, 1, 1));
+        if residual {
+            network.add(begin);
+        }
+        network.at_most(0.7);
+        network.check();
+    }
+
+    #[test]
+    fn pooling(shape in any_picture(), window in any_window()) {
+        let mut network = Network::new(shape);
+        network.convolution(shape[1], 1, Window::square(3, 1, 1));
+        network.max_pool(window);
+        network.convolution(5, 1, Window::square(1, 1, 0));
+        network.check();
+    }
+}
+
+#[test]
+fn channels_may_come_last_outside() {
+    let mut network = Network::new([1, 7, 9, 3]);
+    network.wire(AxisOp::Move(3, 1), &[network.end]);
+    network.convolution(5, 1, Window::square(5, 2, 2));
+    network.at_least(0.0);
+    network.wire(AxisOp::Move(1, 3), &[network.end]);
+    network.check();
+}
+
+#[test]
+fn a_long_chain_shares_memory_and_stays_right() {
+    let mut network = Network::new([1, 4, 12, 12]);
+    for _ in 0..6 {
+        let begin = network.end;
+        network.depthwise(Window::square(3, 1, 1));
+        network.convolution(4, 1, Window::POINT);
+        if network.model.nodes().len() > 8 {
+            network.add(begin);
+        }
+        network.at_least(-0.1);
+    }
+    network.check();
+}
+
+#[test]
+fn nan_is_not_mended() {
+    let mut network = Network::new([1, 1, 1, 1]);
+    let kernel = network.constant(Tensor::from_shape(&[1, 1, 1, 1], &[f32::NAN]).unwrap());
+    let bias = network.constant(Tensor::from_shape(&[1], &[0.0_f32]).unwrap());
+    let operator = Conv {
+        pool_spec: Window::POINT.spec(1, 1),
+        kernel_fmt: KernelFormat::OIHW,
+        group: 1,
+        q_params: None,
+    };
+    network.wire(operator, &[network.end, kernel, bias]);
+    network.at_least(0.0);
+    network.model.select_output_outlets(&[network.end]).unwrap();
+    for set in InstructionSet::all() {
+        let mut model = network.model.clone();
+        assert!(replace(&mut model, set).unwrap());
+        let input = Tensor::from_shape(&[1, 1, 1, 1], &[1.0_f32]).unwrap();
+        let outputs = model.into_runnable().unwrap().run(tvec![input.into_tvalue()]).unwrap();
+        assert!(outputs[0].to_plain_array_view::<f32>().unwrap()[[0, 0, 0, 0]].is_nan(), "{set:?}");
+    }
+}
+
+/// What a shipped network says, by tract alone and with our kernels.
+fn check_shipped(file: &[u8], face: bool, tolerance: f32) {
+    let mut model =
+        tract_onnx::onnx().with_ignore_value_info(true).model_for_read(&mut &*file).unwrap();
+    if face {
+        model.set_input_fact(0, f32::fact([1, 1, 48, 48]).into()).unwrap();
+    }
+    let mut plain = model.into_typed().unwrap();
+    let two: Vec<_> = plain.output_outlets().unwrap()[..2].to_vec();
+    plain.select_output_outlets(&two).unwrap();
+    plain.compact().unwrap();
+    let shape = plain.input_fact(0).unwrap().shape.as_concrete().unwrap().to_vec();
+    let input = Network::new([1; 4]).numbers(&shape);
+    let run = |model: TypedModel| {
+        let plan = model.into_optimized().unwrap().into_runnable().unwrap();
+        let outputs = plan.run(tvec![input.clone().into_tvalue()]).unwrap();
+        let values = |i: usize| outputs[i].to_plain_array_view::<f32>().unwrap().to_owned();
+        [values(0), values(1)]
+    };
+    let expected = run(plain.clone());
+    for set in InstructionSet::all() {
+        let mut ours = plain.clone();
+        assert!(replace(&mut ours, set).unwrap());
+        let left = ours.nodes().iter().filter(|node| node.op_is::<Conv>()).count();
+        assert_eq!(left, 0, "convolutions are left to tract");
+        for (ours, expected) in run(ours).iter().zip(&expected) {
+            let range = expected.iter().fold(0.0_f32, |range, value| range.max(value.abs()));
+            for (ours, expected) in ours.iter().zip(expected) {
+                assert!(
+                    (ours - expected).abs() <= tolerance * range,
+                    "{set:?}: {ours}, not {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn shipped_networks_say_the_same() {
+    check_shipped(include_bytes!("../../models/blazeface_back.onnx"), false, 1e-4);
+    check_shipped(include_bytes!("../../models/blazeface_short_range.onnx"), false, 1e-4);
+    check_shipped(include_bytes!("../../models/edge.dmue.onnx"), true, 1e-4);
+}
+
+#[test]
+fn limits_before_an_addition_stay_before_it() {
+    let mut network = Network::new([1, 3, 5, 5]);
+    network.convolution(3, 1, Window::square(3, 1, 1));
+    let begin = network.end;
+    network.convolution(3, 1, Window::square(3, 1, 1));
+    network.at_least(0.0);
+    network.add(begin);
+    network.model.select_output_outlets(&[network.end]).unwrap();
+    let mut ours = network.model.clone();
+    assert!(replace(&mut ours, InstructionSet::PORTABLE).unwrap());
+    assert!(ours.nodes().iter().any(|node| node.op.name() == "Add"), "it was fused");
+}
