@@ -82,6 +82,8 @@
 //! `bindings/c`, in the repository, makes a library.
 
 pub mod abstain;
+#[doc(hidden)]
+pub mod bare;
 pub mod engine;
 pub mod error;
 pub mod face;

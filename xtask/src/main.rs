@@ -1,6 +1,7 @@
 //! Set-up and tests of the workspace: `cargo xtask --help` names the tasks.
 
 mod arm;
+mod bench_peers;
 mod c_program;
 mod cargo_tools;
 mod dist;
@@ -49,6 +50,14 @@ enum Task {
     #[command(disable_help_flag = true)]
     Onnxruntime {
         /// Handed to benches/compare_onnxruntime.py: `--model FILE`, `--data FACES`, `--count N`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Times the shipped networks here, in plain tract and in other runtimes, all in turns on one core; fetches
+    /// those into target/peers-venv. `cargo xtask bench-peers --help` names the options.
+    #[command(disable_help_flag = true)]
+    BenchPeers {
+        /// Handed to benches/bench_peers.py: `--network FILE`, `--rounds N`, `--json FILE`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
@@ -116,6 +125,9 @@ fn main() -> ExitCode {
         Task::Test { arguments } => test(&arguments),
         Task::Onnxruntime { arguments } => {
             workspace_root().and_then(|root| onnxruntime::compare(root, &arguments))
+        }
+        Task::BenchPeers { arguments } => {
+            workspace_root().and_then(|root| bench_peers::bench(root, &arguments))
         }
         Task::Arm { boards } => workspace_root().and_then(|root| {
             arm::check(root, or_else(&boards, &[arm::Board::Arm64, arm::Board::Armhf]))

@@ -111,6 +111,14 @@ pub const MMDEBSTRAP: Tool = Tool {
     packages: ["mmdebstrap", "mmdebstrap", "mmdebstrap"],
 };
 
+/// mmdebstrap asks it whether programs of another machine run here.
+pub const ARCH_TEST: Tool = Tool {
+    name: "arch-test",
+    variable: None,
+    probe: &["arch-test", "-h"],
+    packages: ["arch-test", "arch-test", "arch-test"],
+};
+
 pub const BUBBLEWRAP: Tool = Tool {
     name: "bubblewrap",
     variable: None,

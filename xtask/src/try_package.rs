@@ -13,7 +13,7 @@ use crate::tools;
 
 /// Installs the package in a clean root, builds the C example against it with pkg-config and with CMake,
 /// and has both look at a picture. Roots of other machines need their emulator registered with the kernel
-/// (Debian's `qemu-user-static` and `binfmt-support` do that).
+/// (Debian's `qemu-user-static` and `binfmt-support` do that) and `arch-test`.
 ///
 /// # Errors
 /// There is no package or no root, or a step in it fails.
@@ -38,6 +38,9 @@ pub fn check(workspace: &Path, machines: &[Machine]) -> Result<()> {
 
 /// A copy of a Debian with compilers, so that each check starts clean.
 fn fresh_root(workspace: &Path, machine: Machine) -> Result<PathBuf> {
+    if machine != Machine::Amd64 {
+        tools::require(&tools::ARCH_TEST)?;
+    }
     let folder = workspace.join("target/roots");
     let clean = folder.join(format!("clean-{}", machine.architecture()));
     root::make(

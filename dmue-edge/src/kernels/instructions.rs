@@ -1,7 +1,8 @@
 //! Which instructions this processor has, and the kernels compiled for each set.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+
+use tract_core::internal::{TractResult, bail};
 
 use super::dense::{self, Product};
 use super::depthwise::{self, Depthwise};
@@ -99,13 +100,20 @@ impl InstructionSet {
     /// Any processor has it.
     pub const PORTABLE: Self = Self(Set::Portable);
 
-    /// The best one here; `DMUE_KERNELS=portable` names the other.
-    pub fn detect() -> Self {
-        static FOUND: OnceLock<InstructionSet> = OnceLock::new();
-        *FOUND.get_or_init(|| match std::env::var("DMUE_KERNELS").as_deref() {
-            Ok("portable") => Self::PORTABLE,
-            _ => Self::best(),
-        })
+    /// The best one here, or what the environment variable `DMUE_KERNELS` says; none where it is `off`.
+    ///
+    /// # Errors
+    /// The variable has a value of no meaning.
+    pub fn chosen() -> TractResult<Option<Self>> {
+        let Some(value) = std::env::var_os("DMUE_KERNELS") else { return Ok(Some(Self::best())) };
+        match value.to_str() {
+            Some("on") => Ok(Some(Self::best())),
+            Some("portable") => Ok(Some(Self::PORTABLE)),
+            Some("off") => Ok(None),
+            _ => bail!(
+                "the environment variable DMUE_KERNELS is {value:?}: it must be on, portable or off"
+            ),
+        }
     }
 
     fn best() -> Self {

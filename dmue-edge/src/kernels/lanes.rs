@@ -89,7 +89,7 @@ mod avx2 {
     pub(in super::super) struct Avx2(__m256);
 
     impl super::Lanes for Avx2 {
-        const TILES: &[(usize, usize)] = &[(6, 2), (3, 4)];
+        const TILES: &[(usize, usize)] = &[(6, 2), (3, 3), (2, 4)];
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> Self {
@@ -149,7 +149,7 @@ mod neon {
     pub(in super::super) struct Neon(float32x4_t, float32x4_t);
 
     impl super::Lanes for Neon {
-        const TILES: &[(usize, usize)] = &[(6, 2), (3, 3)];
+        const TILES: &[(usize, usize)] = &[(6, 2), (3, 3), (2, 4)];
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> Self {

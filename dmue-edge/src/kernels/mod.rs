@@ -38,14 +38,13 @@ use tract_onnx::prelude::{TractResult, TypedModel, TypedModelPatch, tvec};
 /// longest on what is replaced.
 ///
 /// # Errors
-/// tract refuses the change.
+/// tract refuses the change, or `DMUE_KERNELS` has a value of no meaning.
 pub(crate) fn accelerate(mut model: TypedModel) -> TractResult<TypedModel> {
-    if std::env::var_os("DMUE_KERNELS").is_some_and(|value| value == "off") {
-        return Ok(model);
+    if let Some(set) = InstructionSet::chosen()? {
+        // What no output needs must not look like a reader.
+        model.compact()?;
+        replace(&mut model, set)?;
     }
-    // What no output needs must not look like a reader.
-    model.compact()?;
-    replace(&mut model, InstructionSet::detect())?;
     Ok(model)
 }
 

@@ -49,12 +49,12 @@ mod tests {
     #[test]
     fn tiles_fill_the_registers_and_leave_little_over() {
         let shape = |pixels, blocks| {
-            let tiling = Tiling::new(pixels, blocks, &[(6, 2), (3, 4)]);
+            let tiling = Tiling::new(pixels, blocks, &[(6, 2), (3, 3)]);
             (tiling.pixels, tiling.blocks)
         };
         assert_eq!(shape(128 * 128, 3), (3, 3), "no vector is left over");
         assert_eq!(shape(24 * 24, 4), (6, 2));
-        assert_eq!(shape(9, 16), (3, 4), "no pixel is left over");
+        assert_eq!(shape(9, 16), (5, 2), "five and four pixels");
         assert_eq!(shape(1, 1), (1, 1));
         let groups: Vec<_> = Tiling::new(4, 7, &[(6, 2)]).groups().collect();
         assert_eq!(groups.iter().map(Range::len).sum::<usize>(), 7);

@@ -1,0 +1,44 @@
+//! A network by itself, for benchmarks: no manifest, no checks, no promise of an interface that stays.
+
+use std::sync::Arc;
+
+use tract_core::internal::TractErrorContext;
+use tract_onnx::prelude::*;
+
+use crate::kernels;
+
+/// An ONNX file of one f32 input of known shape, as this crate runs its own networks.
+pub struct Network {
+    plan: Arc<TypedRunnableModel>,
+    shape: Vec<usize>,
+}
+
+impl Network {
+    /// Loads and optimises.
+    ///
+    /// # Errors
+    /// tract refuses the file, or its input's shape is not all numbers.
+    pub fn from_bytes(file: &[u8]) -> TractResult<Self> {
+        let model = onnx().with_ignore_value_info(true).model_for_read(&mut &*file)?;
+        let model = kernels::accelerate(model.into_typed()?)?;
+        let shape = model.input_fact(0)?.shape.as_concrete().map(<[usize]>::to_vec);
+        let shape = shape.context("the input's shape is not known")?;
+        Ok(Self { plan: model.into_optimized()?.into_runnable()?, shape })
+    }
+
+    /// Values that [`Self::run`] takes.
+    pub fn input_length(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The first output.
+    ///
+    /// # Errors
+    /// tract fails, or the input has another length.
+    pub fn run(&self, input: &[f32]) -> TractResult<Vec<f32>> {
+        let input = Tensor::from_shape(&self.shape, input)?;
+        let outputs = self.plan.run(tvec!(input.into_tvalue()))?;
+        let first = outputs.first().context("it has no output")?;
+        Ok(first.to_plain_array_view::<f32>()?.iter().copied().collect())
+    }
+}
