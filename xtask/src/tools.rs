@@ -115,7 +115,7 @@ pub const MMDEBSTRAP: Tool = Tool {
 pub const ARCH_TEST: Tool = Tool {
     name: "arch-test",
     variable: None,
-    probe: &["arch-test", "-h"],
+    probe: &["arch-test"],
     packages: ["arch-test", "arch-test", "arch-test"],
 };
 
