@@ -173,7 +173,7 @@ fn list_parts(workspace: &Path, machine: Machine, folder: &Path) -> Result<()> {
     let file = format!("{name}.json");
     let wanted = workspace.join("bindings/c").join(&file);
     let kept = done.and_then(|()| copy(&wanted, &folder.join(DOCUMENTS).join(&file)));
-    for parent in [workspace.to_path_buf(), workspace.join("bindings")] {
+    for parent in ["", "bindings", "examples"].map(|folder| workspace.join(folder)) {
         for entry in fs::read_dir(&parent)?.flatten() {
             // Where there is none, there is nothing to remove.
             fs::remove_file(entry.path().join(&file)).ok();
