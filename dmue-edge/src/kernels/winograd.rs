@@ -117,17 +117,19 @@ impl Winograd {
     }
 }
 
-/// For each place in a transformed tile the kernel `[outputs, inputs]`.
+/// For each place in a transformed tile the kernel `[outputs, inputs]`: `G g G^T` of each filter `g`.
 fn transform_weights(kernel: &[f32], side: Side) -> Vec<Vec<f32>> {
     let filter = side.filter();
-    let mut places = vec![Vec::with_capacity(kernel.len() / 9); filter.len() * filter.len()];
-    for taps in kernel.as_chunks::<9>().0 {
+    let (filters, length) = (kernel.as_chunks::<9>().0, filter.len());
+    let mut places = vec![vec![0.0; filters.len()]; length * length];
+    for (i, taps) in filters.iter().enumerate() {
         for (y, of_rows) in filter.iter().enumerate() {
+            let row: [f64; 3] = std::array::from_fn(|x| {
+                (0..3).map(|y| of_rows[y] * f64::from(taps[y * 3 + x])).sum()
+            });
             for (x, of_columns) in filter.iter().enumerate() {
-                let terms = taps.iter().enumerate();
-                let terms =
-                    terms.map(|(i, &tap)| of_rows[i / 3] * of_columns[i % 3] * f64::from(tap));
-                places[y * filter.len() + x].push(terms.sum::<f64>() as f32);
+                let sum: f64 = (0..3).map(|x| of_columns[x] * row[x]).sum();
+                places[y * length + x][i] = sum as f32;
             }
         }
     }
