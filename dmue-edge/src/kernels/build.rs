@@ -119,8 +119,7 @@ fn dense(
     };
     let input = before.as_ref().map_or(images[operation.input], |depthwise| *depthwise.output());
     let weights = weights(operation, constants, output.channels * input.channels, output.channels)?;
-    let mut dense = Dense::new(windows(operation, input), &weights, output, set);
-    dense = dense.with_clip(operation.clip);
+    let mut dense = Dense::new(windows(operation, input), &weights, operation.clip, output, set);
     if let Some(residual) = operation.residual {
         dense = dense.with_residual(images[residual]);
     }
@@ -150,7 +149,7 @@ fn depthwise(
     output: Image,
 ) -> Option<Depthwise> {
     let weights = weights(operation, constants, input.channels, input.channels)?;
-    Some(Depthwise::new(windows(operation, input), &weights, output).with_clip(operation.clip))
+    Some(Depthwise::new(windows(operation, input), &weights, operation.clip, output))
 }
 
 fn windows(operation: &Operation, input: Image) -> Windows {

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::depthwise::Depthwise;
+use super::epilogue::{Clip, Epilogue};
 use super::floats::Floats;
 use super::image::{Image, LANES, Place, Steps};
 use super::instructions::InstructionSet;
@@ -20,11 +21,6 @@ pub(super) struct Run {
     offset: usize,
     length: usize,
 }
-
-/// Output limits: a ReLU is 0 to infinity.
-pub(super) type Clip = [f32; 2];
-
-pub(super) const NO_CLIP: Clip = [f32::NEG_INFINITY, f32::INFINITY];
 
 /// The numbers of a convolution, as ONNX has them.
 pub(super) struct Weights<'a> {
@@ -51,8 +47,7 @@ pub(super) struct Dense {
     runs: Vec<Run>,
     /// For each group of output vectors, for each float of a window, the group's weights.
     weights: Floats,
-    bias: Vec<f32>,
-    clip: Clip,
+    epilogue: Epilogue,
     depth: usize,
     tiling: Tiling,
     input: Image,
@@ -68,6 +63,7 @@ impl Dense {
     pub fn new(
         windows: Windows,
         weights: &Weights<'_>,
+        clip: Clip,
         output: Image,
         set: InstructionSet,
     ) -> Self {
@@ -84,13 +80,10 @@ impl Dense {
                 }));
             }
         }
-        let mut bias = weights.bias.to_vec();
-        bias.resize(output.pixel, 0.0);
         let dense = Self {
             runs,
             weights: packed.as_slice().into(),
-            bias,
-            clip: NO_CLIP,
+            epilogue: Epilogue::new(weights.bias, clip, &output),
             depth,
             tiling,
             input: windows.input,
@@ -103,11 +96,6 @@ impl Dense {
         let reach = dense.runs.iter().map(|run| run.offset + run.length).max().unwrap_or(0);
         assert!(last + reach <= windows.input.len(), "a window reaches out of its image");
         dense
-    }
-
-    pub fn with_clip(mut self, clip: Clip) -> Self {
-        self.clip = clip;
-        self
     }
 
     /// Adds another image of the output's height and width; channels that it lacks are zeros.
@@ -242,7 +230,7 @@ pub(super) unsafe fn sweep<L: Lanes, const P: usize, const V: usize>(
                 }
                 None => sums,
             };
-            store_all(sums, dense.clip, output.add(first), outputs);
+            store_all(sums, &dense.epilogue, first, output, outputs);
         }
         place.advance(P);
     }
@@ -257,10 +245,10 @@ unsafe fn tile<L: Lanes, const P: usize, const V: usize>(
     unsafe {
         let source = product.source;
         let inputs = source.steps.of::<P>(place).map(|place| source.values.wrapping_add(place));
-        let bias = product.dense.bias.as_ptr().add(product.group.start * LANES);
+        let first = product.group.start * LANES;
         let mut sums = [[L::splat(0.0); V]; P];
         for v in 0..V {
-            let bias = L::load(bias.add(v * LANES));
+            let bias = product.dense.epilogue.bias(first + v * LANES);
             for sums in &mut sums {
                 sums[v] = bias;
             }
@@ -305,15 +293,16 @@ unsafe fn add_all<L: Lanes, const P: usize, const V: usize>(
 #[inline(always)]
 unsafe fn store_all<L: Lanes, const P: usize, const V: usize>(
     sums: [[L; V]; P],
-    [low, high]: Clip,
+    epilogue: &Epilogue,
+    first: usize,
     to: *mut f32,
     places: [usize; P],
 ) {
     unsafe {
-        let (low, high) = (L::splat(low), L::splat(high));
-        for p in 0..P {
-            for v in 0..V {
-                sums[p][v].max(low).min(high).store(to.add(places[p] + v * LANES));
+        for v in 0..V {
+            let channel = first + v * LANES;
+            for p in 0..P {
+                epilogue.limit(channel, sums[p][v]).store(to.add(places[p] + channel));
             }
         }
     }

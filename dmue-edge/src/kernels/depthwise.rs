@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::dense::{Clip, NO_CLIP, Weights, Windows};
+use super::dense::{Weights, Windows};
+use super::epilogue::{Clip, Epilogue};
 use super::floats::Floats;
 use super::image::{Image, LANES, Place, Steps};
 use super::instructions::InstructionSet;
@@ -17,8 +18,7 @@ pub(super) struct Depthwise {
     offsets: Vec<usize>,
     /// For each eight channels, for each pixel of the window.
     weights: Floats,
-    bias: Vec<f32>,
-    clip: Clip,
+    epilogue: Epilogue,
     /// Its windows are 3x3 and so far apart.
     three_by_three: Option<usize>,
     input: Image,
@@ -28,7 +28,7 @@ pub(super) struct Depthwise {
 
 impl Depthwise {
     /// Packs the weights; the border as for [`super::dense::Dense::new`].
-    pub fn new(windows: Windows, weights: &Weights<'_>, output: Image) -> Self {
+    pub fn new(windows: Windows, weights: &Weights<'_>, clip: Clip, output: Image) -> Self {
         let input = windows.input;
         assert_eq!((input.pixel, input.channels), (output.pixel, output.channels));
         let [height, width] = weights.size;
@@ -44,8 +44,6 @@ impl Depthwise {
                 }));
             }
         }
-        let mut bias = weights.bias.to_vec();
-        bias.resize(output.pixel, 0.0);
         let steps = input.window_steps(windows.stride, windows.padding);
         let last = steps.at(output.height - 1, output.width - 1);
         let reach = offsets.last().map_or(0, |offset| offset + input.pixel);
@@ -53,18 +51,12 @@ impl Depthwise {
         Self {
             offsets,
             weights: packed.as_slice().into(),
-            bias,
-            clip: NO_CLIP,
+            epilogue: Epilogue::new(weights.bias, clip, &output),
             three_by_three: (weights.size == [3, 3]).then_some(windows.stride[1]),
             input,
             windows: steps,
             output,
         }
-    }
-
-    pub fn with_clip(mut self, clip: Clip) -> Self {
-        self.clip = clip;
-        self
     }
 
     pub fn input(&self) -> &Image {
@@ -151,11 +143,10 @@ unsafe fn three_by_three<L: Lanes, const STRIDE: usize, const COLUMNS: usize>(
 ) -> usize {
     unsafe {
         let (row, pixel) = (depthwise.input.row(), depthwise.input.pixel);
-        let (low, high) = (L::splat(depthwise.clip[0]), L::splat(depthwise.clip[1]));
         let mut weights = depthwise.weights.as_ptr();
         for block in 0..depthwise.output.blocks() {
             let channel = block * LANES;
-            let mut sums = [L::load(depthwise.bias.as_ptr().add(channel)); PIXELS];
+            let mut sums: [L; PIXELS] = [depthwise.epilogue.bias(channel); PIXELS];
             for y in 0..3 {
                 let from = from.add(channel + y * row);
                 let mut of_row = [L::splat(0.0); 3];
@@ -173,7 +164,8 @@ unsafe fn three_by_three<L: Lanes, const STRIDE: usize, const COLUMNS: usize>(
             }
             weights = weights.add(9 * LANES);
             for p in 0..PIXELS {
-                sums[p].max(low).min(high).store(to.add(p * to_pixel + channel));
+                let limited: L = depthwise.epilogue.limit(channel, sums[p]);
+                limited.store(to.add(p * to_pixel + channel));
             }
         }
     }
@@ -184,16 +176,15 @@ unsafe fn three_by_three<L: Lanes, const STRIDE: usize, const COLUMNS: usize>(
 #[inline(always)]
 unsafe fn one<L: Lanes>(depthwise: &Depthwise, from: *const f32, to: *mut f32) -> usize {
     unsafe {
-        let (low, high) = (L::splat(depthwise.clip[0]), L::splat(depthwise.clip[1]));
         let mut weights = depthwise.weights.as_ptr();
         for block in 0..depthwise.output.blocks() {
             let channel = block * LANES;
-            let mut sum = L::load(depthwise.bias.as_ptr().add(channel));
+            let mut sum: L = depthwise.epilogue.bias(channel);
             for &offset in &depthwise.offsets {
                 sum = sum.add_product(L::load(from.add(channel + offset)), L::load(weights));
                 weights = weights.add(LANES);
             }
-            sum.max(low).min(high).store(to.add(channel));
+            depthwise.epilogue.limit(channel, sum).store(to.add(channel));
         }
     }
     1

@@ -13,7 +13,7 @@ use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PoolSpec};
 use tract_core::ops::nn::DataFormat;
 use tract_onnx::prelude::{Datum, IntoTValue, OutletId};
 
-use super::dense::{Clip, NO_CLIP};
+use super::epilogue::{Clip, NO_CLIP};
 use super::plan::Axes;
 
 /// Windows, their steps and paddings up to this many pixels: borders stay small.
@@ -182,18 +182,18 @@ impl<'a> Finder<'a> {
             _ => return None,
         };
         let before = match kind {
-            Kind::Dense(_) if window.is_a_point() => self.depthwise_before(node.inputs[0], input),
+            Kind::Dense(_) if window.is_a_point() => self.depthwise_before(node.inputs[0]),
             _ => None,
         };
         let input = before.as_ref().map_or(input, |before| before.input);
         self.push(node, Operation { before, ..Operation::new(kind, window, input) })
     }
 
-    /// Takes out the operation that made this image, if it is depthwise and nothing else reads its output.
-    fn depthwise_before(&mut self, outlet: OutletId, image: usize) -> Option<Box<Operation>> {
-        let at = self.operations.iter().position(|operation| operation.output == image)?;
+    /// Takes out the operation that made this tensor, if it is depthwise and nothing else reads that.
+    fn depthwise_before(&mut self, outlet: OutletId) -> Option<Box<Operation>> {
+        let at = self.open_operation(outlet)?;
         let depthwise = matches!(self.operations[at].kind, Kind::Depthwise(_));
-        (depthwise && self.read_once(outlet)).then(|| Box::new(self.operations.remove(at)))
+        depthwise.then(|| Box::new(self.operations.remove(at)))
     }
 
     fn pool(&mut self, node: &TypedNode, pool: &MaxPool) -> Option<View> {
@@ -251,25 +251,25 @@ impl<'a> Finder<'a> {
         };
         let bound = (bound.len() == 1).then(|| bound.cast_to_scalar::<f32>().ok())??;
         let at = self.open_operation(node.inputs[side])?;
-        if matches!(self.operations[at].kind, Kind::MaxPool) {
+        let mut clip = self.operations[at].clip;
+        narrow(&mut clip, bound);
+        // Of limits that cross, the one that is applied last would win.
+        if clip[0] > clip[1] || matches!(self.operations[at].kind, Kind::MaxPool) {
             return None;
         }
-        let mut operation = self.operations.remove(at);
-        narrow(&mut operation.clip, bound);
-        self.push(node, operation)
+        let operation = self.operations.remove(at);
+        self.push(node, Operation { clip, ..operation })
     }
 
     /// The operation that made a tensor which nothing else reads, so that more can be done to it.
     fn open_operation(&self, outlet: OutletId) -> Option<usize> {
         let image = self.image(outlet)?;
         let made = self.operations.iter().position(|operation| operation.output == image)?;
-        self.read_once(outlet).then_some(made)
-    }
-
-    fn read_once(&self, outlet: OutletId) -> bool {
         let readers = &self.model.node(outlet.node).outputs[outlet.slot].successors;
-        let outputs = self.model.output_outlets().is_ok_and(|outputs| outputs.contains(&outlet));
-        readers.len() == 1 && !outputs
+        let wanted = self.model.output_outlets().is_ok_and(|outputs| outputs.contains(&outlet));
+        // Transposed or padded, the same image goes by several names.
+        let names = self.views.values().filter(|view| view.image == image).count();
+        (readers.len() == 1 && !wanted && names == 1).then_some(made)
     }
 
     /// An operation whose output is that of the node.
@@ -327,7 +327,8 @@ impl Window {
     }
 
     fn is_a_point(&self) -> bool {
-        self.size == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
+        let nothing_around = [self.padding, self.padding_after] == [[0, 0]; 2];
+        self.size == [1, 1] && self.stride == [1, 1] && nothing_around
     }
 }
 

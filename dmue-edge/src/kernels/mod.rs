@@ -12,6 +12,8 @@ mod build;
 mod dense;
 #[allow(unsafe_code, clippy::needless_range_loop, reason = "indices of registers")]
 mod depthwise;
+#[allow(unsafe_code, reason = "vector instructions")]
+mod epilogue;
 mod floats;
 mod image;
 #[allow(unsafe_code, reason = "vector instructions")]

@@ -2,7 +2,8 @@
 //! Convolutional Neural Networks", 2016): an output tile of M x M costs (M + 2)^2 products a channel pair
 //! instead of 9 M^2.
 
-use super::dense::{Clip, Dense, Weights, Windows};
+use super::dense::{Dense, Weights, Windows};
+use super::epilogue::{Clip, Epilogue, NO_CLIP};
 use super::image::{Image, LANES};
 use super::instructions::InstructionSet;
 use super::lanes::Lanes;
@@ -45,8 +46,7 @@ pub(super) struct Winograd {
     tiles: [usize; 2],
     /// For each place of a tile in the transformed domain: outputs from inputs, over all tiles.
     products: Vec<Dense>,
-    bias: Vec<f32>,
-    clip: Clip,
+    epilogue: Epilogue,
     input: Image,
     residual: Option<Image>,
     output: Image,
@@ -77,12 +77,11 @@ impl Winograd {
         let windows = Windows { input: from, stride: [1, 1], padding: [0, 0] };
         let product = |kernel: Vec<f32>| {
             let weights = Weights { kernel: &kernel, bias: &zeros, size: [1, 1] };
-            Dense::new(windows, &weights, to, set)
+            Dense::new(windows, &weights, NO_CLIP, to, set)
         };
         let products = transform_weights(weights.kernel, side).into_iter().map(product).collect();
-        let mut bias = weights.bias.to_vec();
-        bias.resize(output.pixel, 0.0);
-        Self { side, tiles, products, bias, clip, input, residual, output }
+        let epilogue = Epilogue::new(weights.bias, clip, &output);
+        Self { side, tiles, products, epilogue, input, residual, output }
     }
 
     /// Floats that [`Self::run`] wants for itself.
@@ -232,8 +231,7 @@ unsafe fn outputs_of<L: Lanes, const N: usize, const M: usize>(
         for block in 0..image.blocks() {
             let channel = block * LANES;
             unsafe {
-                let (low, high) = (L::splat(winograd.clip[0]), L::splat(winograd.clip[1]));
-                let bias = L::load(winograd.bias.as_ptr().add(channel));
+                let bias = winograd.epilogue.bias(channel);
                 let from = from.as_ptr().add(tile * image.pixel + channel);
                 let mut columns = [[L::splat(0.0); M]; N];
                 for (x, column) in columns.iter_mut().enumerate() {
@@ -251,14 +249,15 @@ unsafe fn outputs_of<L: Lanes, const N: usize, const M: usize>(
                     let row = line(row);
                     for x in 0..M.min(image.width - left) {
                         let mut value = row[x].add(bias);
-                        if let Some((steps, blocks)) = &added
+                        if let Some((of_residual, blocks)) = &added
                             && block < *blocks
                         {
-                            let at = steps.at(top + y, left + x) + channel;
+                            let at = of_residual.at(top + y, left + x) + channel;
                             value = value.add(L::load(residual.as_ptr().add(at)));
                         }
                         let at = steps.at(top + y, left + x) + channel;
-                        value.max(low).min(high).store(output.as_mut_ptr().add(at));
+                        let limited: L = winograd.epilogue.limit(channel, value);
+                        limited.store(output.as_mut_ptr().add(at));
                     }
                 }
             }
