@@ -20,10 +20,9 @@ impl Network {
     /// tract refuses the file, or its input's shape is not all numbers.
     pub fn from_bytes(file: &[u8]) -> TractResult<Self> {
         let model = onnx().with_ignore_value_info(true).model_for_read(&mut &*file)?;
-        let model = kernels::accelerate(model.into_typed()?)?;
-        let shape = model.input_fact(0)?.shape.as_concrete().map(<[usize]>::to_vec);
-        let shape = shape.context("the input's shape is not known")?;
-        Ok(Self { plan: model.into_optimized()?.into_runnable()?, shape })
+        let plan = kernels::prepare(model)?;
+        let shape = plan.model().input_fact(0)?.shape.as_concrete().map(<[usize]>::to_vec);
+        Ok(Self { shape: shape.context("the input's shape is not known")?, plan })
     }
 
     /// Values that [`Self::run`] takes.

@@ -94,7 +94,7 @@ pub fn build(workspace: &Path, board: Board, package: &str) -> Result<PathBuf> {
             variant: "apt",
         },
     )?;
-    tools::run(tools::cargo().current_dir(workspace).args(["fetch", "--locked"]))?;
+    tools::fetch(workspace)?;
     let target = folder.join("target");
     let mut inside = Inside::new(&build_root)
         .read_only(workspace, "/project")

@@ -78,7 +78,7 @@ impl Machine {
 /// A tool is missing, a build fails or a file cannot be written.
 pub fn make(workspace: &Path, machines: &[Machine]) -> Result<()> {
     // The lists of licences and parts look at every machine's packages, not only at those built here.
-    tools::run(tools::cargo().current_dir(workspace).args(["fetch", "--locked"]))?;
+    tools::fetch(workspace)?;
     for &machine in machines {
         let library = build(workspace, machine, "dmue-edge-c")?.join("libdmue_edge.so");
         arm::require_old_glibc(&library)?;

@@ -178,6 +178,14 @@ pub fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// Brings every package of the lock file here, for whatever machine.
+///
+/// # Errors
+/// As [`run`].
+pub fn fetch(workspace: &Path) -> Result<()> {
+    run(cargo().current_dir(workspace).args(["fetch", "--locked"]))
+}
+
 /// Removes a folder with all that is in it, if it is there.
 ///
 /// # Errors

@@ -27,10 +27,7 @@ impl Blazeface {
     pub fn load(onnx_file: &[u8], side: u32) -> Result<Self> {
         let plan = onnx()
             .model_for_read(&mut &*onnx_file)
-            .and_then(|model| model.into_typed())
-            .and_then(kernels::accelerate)
-            .and_then(|model| model.into_optimized())
-            .and_then(|model| model.into_runnable())
+            .and_then(kernels::prepare)
             .map_err(run_error)?;
         Ok(Self { plan, centres: anchors::centres(side), side })
     }

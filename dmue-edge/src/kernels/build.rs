@@ -2,6 +2,7 @@
 
 use super::dense::{Dense, Weights, Windows};
 use super::depthwise::Depthwise;
+use super::epilogue::Clip;
 use super::image::{Image, LANES};
 use super::instructions::InstructionSet;
 use super::lower::{Constants, Kind, Operation, Region};
@@ -42,10 +43,11 @@ fn images(region: &Region) -> Vec<Image> {
     for operation in &region.operations {
         let reader = operation.before.as_deref().unwrap_or(operation);
         let window = &reader.window;
+        let side = tile_side(operation, &images[operation.input]);
         // Poolings clip their windows: zeros would not do.
         if !matches!(reader.kind, Kind::MaxPool) {
             let image = &mut images[operation.input];
-            let needed = match tile_side(operation, image) {
+            let needed = match side {
                 Some(side) => winograd::reach(image.height, image.width, side),
                 None => {
                     [window.padding, window.padding_after].concat().into_iter().max().unwrap_or(0)
@@ -53,8 +55,7 @@ fn images(region: &Region) -> Vec<Image> {
             };
             image.border = image.border.max(needed);
         }
-        let by_lanes =
-            !matches!(reader.kind, Kind::Dense(_)) || tile_side(operation, &images[0]).is_some();
+        let by_lanes = !matches!(reader.kind, Kind::Dense(_)) || side.is_some();
         in_lanes |= operation.input == 0 && by_lanes;
         in_lanes |= operation.residual == Some(0);
     }
@@ -64,7 +65,8 @@ fn images(region: &Region) -> Vec<Image> {
     images
 }
 
-/// Winograd's tiles, where they were seen to pay on 32 to 128 channels: not where little is computed with many weights.
+/// Winograd's tiles, where they were seen to pay on 32 to 128 channels: not where little is computed with many
+/// weights.
 fn tile_side(operation: &Operation, input: &Image) -> Option<Side> {
     let window = &operation.window;
     let fits = matches!(operation.kind, Kind::Dense(_))
@@ -119,10 +121,8 @@ fn dense(
     };
     let input = before.as_ref().map_or(images[operation.input], |depthwise| *depthwise.output());
     let weights = weights(operation, constants, output.channels * input.channels, output.channels)?;
-    let mut dense = Dense::new(windows(operation, input), &weights, operation.clip, output, set);
-    if let Some(residual) = operation.residual {
-        dense = dense.with_residual(images[residual]);
-    }
+    let dense =
+        Dense::new(windows(operation, input), &weights, after(operation, images), output, set);
     Some(match before {
         Some(depthwise) => dense.behind(depthwise),
         None => dense,
@@ -138,8 +138,11 @@ fn winograd(
 ) -> Option<Winograd> {
     let (input, output) = (images[operation.input], images[operation.output]);
     let weights = weights(operation, constants, output.channels * input.channels, output.channels)?;
-    let residual = operation.residual.map(|image| images[image]);
-    Some(Winograd::new(input, &weights, output, (operation.clip, residual), side, set))
+    Some(Winograd::new(input, &weights, output, after(operation, images), side, set))
+}
+
+fn after(operation: &Operation, images: &[Image]) -> (Clip, Option<Image>) {
+    (operation.clip, operation.residual.map(|image| images[image]))
 }
 
 fn depthwise(

@@ -42,6 +42,16 @@ pub(super) struct Windows {
     pub padding: [usize; 2],
 }
 
+impl Windows {
+    /// The way from window to window, each `reach` floats long, one for each pixel of the output.
+    pub fn steps(&self, reach: usize, output: &Image) -> Steps {
+        let steps = self.input.window_steps(self.stride, self.padding);
+        let last = steps.at(output.height - 1, output.width - 1);
+        assert!(last + reach <= self.input.len(), "a window reaches out of its image");
+        steps
+    }
+}
+
 /// `clip(bias + weights . window + residual)` for each pixel.
 pub(super) struct Dense {
     runs: Vec<Run>,
@@ -52,7 +62,6 @@ pub(super) struct Dense {
     tiling: Tiling,
     input: Image,
     windows: Steps,
-    residual: Option<Image>,
     output: Image,
     before: Option<Depthwise>,
 }
@@ -63,7 +72,7 @@ impl Dense {
     pub fn new(
         windows: Windows,
         weights: &Weights<'_>,
-        clip: Clip,
+        after: (Clip, Option<Image>),
         output: Image,
         set: InstructionSet,
     ) -> Self {
@@ -80,29 +89,18 @@ impl Dense {
                 }));
             }
         }
-        let dense = Self {
+        let reach = runs.last().map_or(0, |run| run.offset + run.length);
+        Self {
             runs,
             weights: packed.as_slice().into(),
-            epilogue: Epilogue::new(weights.bias, clip, &output),
+            epilogue: Epilogue::new(weights.bias, after, &output),
             depth,
             tiling,
             input: windows.input,
-            windows: windows.input.window_steps(windows.stride, windows.padding),
-            residual: None,
+            windows: windows.steps(reach, &output),
             output,
             before: None,
-        };
-        let last = dense.windows.at(output.height - 1, output.width - 1);
-        let reach = dense.runs.iter().map(|run| run.offset + run.length).max().unwrap_or(0);
-        assert!(last + reach <= windows.input.len(), "a window reaches out of its image");
-        dense
-    }
-
-    /// Adds another image of the output's height and width; channels that it lacks are zeros.
-    pub fn with_residual(mut self, residual: Image) -> Self {
-        assert_eq!([residual.height, residual.width], [self.output.height, self.output.width]);
-        self.residual = Some(residual);
-        self
+        }
     }
 
     /// Does a depthwise convolution first, whose output this one (of size 1, stride 1) reads.
@@ -129,7 +127,7 @@ impl Dense {
         output: &mut [f32],
     ) {
         assert_eq!(input.len(), self.input.len());
-        assert_eq!(residual.len(), self.residual.map_or(0, |image| image.len()));
+        self.epilogue.check_residual(residual);
         assert_eq!(output.len(), self.output.len());
         assert!(scratch.len() >= self.scratch());
         let pixels = self.output.height * self.output.width;
@@ -217,7 +215,7 @@ pub(super) unsafe fn sweep<L: Lanes, const P: usize, const V: usize>(
     let dense = product.dense;
     let first = product.group.start * LANES;
     let to = dense.output.steps();
-    let with_residual = dense.residual.map(|image| (image.steps(), image.blocks()));
+    let with_residual = dense.epilogue.residual();
     let mut place = Place::new(pixels.start, dense.output.width);
     for _ in 0..pixels.len() / P {
         let sums = unsafe { tile::<L, P, V>(product, place) };

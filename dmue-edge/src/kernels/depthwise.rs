@@ -44,17 +44,14 @@ impl Depthwise {
                 }));
             }
         }
-        let steps = input.window_steps(windows.stride, windows.padding);
-        let last = steps.at(output.height - 1, output.width - 1);
         let reach = offsets.last().map_or(0, |offset| offset + input.pixel);
-        assert!(last + reach <= input.len(), "a window reaches out of its image");
         Self {
             offsets,
             weights: packed.as_slice().into(),
-            epilogue: Epilogue::new(weights.bias, clip, &output),
+            epilogue: Epilogue::new(weights.bias, (clip, None), &output),
             three_by_three: (weights.size == [3, 3]).then_some(windows.stride[1]),
             input,
-            windows: steps,
+            windows: windows.steps(reach, &output),
             output,
         }
     }

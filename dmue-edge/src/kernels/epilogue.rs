@@ -1,6 +1,6 @@
 //! What becomes of a sum of products before it is stored.
 
-use super::image::Image;
+use super::image::{Image, Steps};
 use super::lanes::Lanes;
 
 /// Output limits: a ReLU is 0 to infinity.
@@ -8,21 +8,45 @@ pub(super) type Clip = [f32; 2];
 
 pub(super) const NO_CLIP: Clip = [f32::NEG_INFINITY, f32::INFINITY];
 
-/// Bias and limits, channel by channel; what fills up the last vector comes out as zero, whatever the limits.
+/// Bias and limits, channel by channel, and what is added between them; what fills up the last vector comes out
+/// as zero, whatever the limits.
 pub(super) struct Epilogue {
     bias: Vec<f32>,
     low: Vec<f32>,
     high: Vec<f32>,
+    residual: Option<Image>,
 }
 
 impl Epilogue {
-    pub fn new(bias: &[f32], [low, high]: Clip, output: &Image) -> Self {
+    /// The residual has the output's height and width; channels that it lacks are zeros.
+    pub fn new(
+        bias: &[f32],
+        ([low, high], residual): (Clip, Option<Image>),
+        output: &Image,
+    ) -> Self {
+        let size = |image: &Image| [image.height, image.width];
+        assert!(residual.is_none_or(|residual| size(&residual) == size(output)));
         let filled = |mut values: Vec<f32>| {
             values.resize(output.pixel, 0.0);
             values
         };
         let all = |limit| vec![limit; output.channels];
-        Self { bias: filled(bias.to_vec()), low: filled(all(low)), high: filled(all(high)) }
+        Self {
+            bias: filled(bias.to_vec()),
+            low: filled(all(low)),
+            high: filled(all(high)),
+            residual,
+        }
+    }
+
+    /// The way through the residual, and its vectors a pixel.
+    pub fn residual(&self) -> Option<(Steps, usize)> {
+        self.residual.map(|image| (image.steps(), image.blocks()))
+    }
+
+    /// Holds a residual's values to what [`Self::residual`] says.
+    pub fn check_residual(&self, values: &[f32]) {
+        assert_eq!(values.len(), self.residual.map_or(0, |image| image.len()));
     }
 
     /// What the sums of eight channels begin with.

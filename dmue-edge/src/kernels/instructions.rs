@@ -240,7 +240,6 @@ unsafe fn multiply_by_shape<L: Lanes>(
         (2, 3),
         (3, 3),
         (1, 4),
-        (2, 4),
-        (3, 4)
+        (2, 4)
     );
 }

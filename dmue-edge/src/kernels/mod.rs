@@ -5,7 +5,8 @@
 //! Images lie in memory with channels side by side and a border of zeros (`image`), so that a window of any
 //! size is read where it is. A convolution is a matrix product over such windows, in tiles that fill the
 //! registers (`dense`, `tiling`); a depthwise one works on eight channels at a time and hands a few pixels
-//! at once to the product behind it (`depthwise`). Nothing is allocated once a thread has run a plan.
+//! at once to the product behind it (`depthwise`); 3x3 windows on larger images go through a transform that saves
+//! products (`winograd`). Once a thread has run a plan, nothing is allocated but the outputs.
 
 mod build;
 #[allow(unsafe_code, clippy::needless_range_loop, reason = "indices of registers")]
@@ -34,7 +35,12 @@ mod winograd;
 use instructions::InstructionSet;
 use operator::Kernels;
 use plan::Plan;
-use tract_onnx::prelude::{TractResult, TypedModel, TypedModelPatch, tvec};
+use std::sync::Arc;
+
+use tract_onnx::prelude::{
+    InferenceModel, InferenceModelExt, IntoRunnable, TractResult, TypedModel, TypedModelPatch,
+    TypedRunnableModel, tvec,
+};
 
 /// Lets our kernels do what they can of a model for a batch of one. Before tract has optimised it: that takes
 /// longest on what is replaced.
@@ -48,6 +54,14 @@ pub(crate) fn accelerate(mut model: TypedModel) -> TractResult<TypedModel> {
         replace(&mut model, set)?;
     }
     Ok(model)
+}
+
+/// From a model as it was parsed to one that runs, [`accelerate`]d.
+///
+/// # Errors
+/// As [`accelerate`], or tract refuses the model.
+pub(crate) fn prepare(model: InferenceModel) -> TractResult<Arc<TypedRunnableModel>> {
+    accelerate(model.into_typed()?)?.into_optimized()?.into_runnable()
 }
 
 /// Says whether there was something to replace.

@@ -1,6 +1,6 @@
 //! A chain of layers and the memory that they work in.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use super::dense::Dense;
 use super::depthwise::Depthwise;
@@ -78,7 +78,7 @@ impl Plan {
 
     /// Computes every output, each as large as its tensor.
     pub fn run<'a>(&self, input: &[f32], outputs: impl IntoIterator<Item = &'a mut [f32]>) {
-        let waiting = self.free.lock().unwrap_or_else(|poison| poison.into_inner()).pop();
+        let waiting = self.free().pop();
         let mut memory = waiting.unwrap_or_else(|| self.memory());
         let image = &self.images[self.input.image];
         read(image, self.input.axes, input, &mut memory.parts[self.parts[self.input.image]]);
@@ -93,7 +93,11 @@ impl Plan {
                 output,
             );
         }
-        self.free.lock().unwrap_or_else(|poison| poison.into_inner()).push(memory);
+        self.free().push(memory);
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<Memory>> {
+        self.free.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
     fn run_step(&self, step: &Step, memory: &mut Memory) {

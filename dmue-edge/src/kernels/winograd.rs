@@ -48,7 +48,6 @@ pub(super) struct Winograd {
     products: Vec<Dense>,
     epilogue: Epilogue,
     input: Image,
-    residual: Option<Image>,
     output: Image,
 }
 
@@ -64,7 +63,7 @@ impl Winograd {
         input: Image,
         weights: &Weights<'_>,
         output: Image,
-        (clip, residual): (Clip, Option<Image>),
+        after: (Clip, Option<Image>),
         side: Side,
         set: InstructionSet,
     ) -> Self {
@@ -77,11 +76,11 @@ impl Winograd {
         let windows = Windows { input: from, stride: [1, 1], padding: [0, 0] };
         let product = |kernel: Vec<f32>| {
             let weights = Weights { kernel: &kernel, bias: &zeros, size: [1, 1] };
-            Dense::new(windows, &weights, NO_CLIP, to, set)
+            Dense::new(windows, &weights, (NO_CLIP, None), to, set)
         };
         let products = transform_weights(weights.kernel, side).into_iter().map(product).collect();
-        let epilogue = Epilogue::new(weights.bias, clip, &output);
-        Self { side, tiles, products, epilogue, input, residual, output }
+        let epilogue = Epilogue::new(weights.bias, after, &output);
+        Self { side, tiles, products, epilogue, input, output }
     }
 
     /// Floats that [`Self::run`] wants for itself.
@@ -99,7 +98,7 @@ impl Winograd {
         output: &mut [f32],
     ) {
         assert_eq!(input.len(), self.input.len());
-        assert_eq!(residual.len(), self.residual.map_or(0, |image| image.len()));
+        self.epilogue.check_residual(residual);
         assert_eq!(output.len(), self.output.len());
         let [down, across] = self.tiles;
         let (from, to) = (down * across * self.input.pixel, down * across * self.output.pixel);
@@ -225,7 +224,7 @@ unsafe fn outputs_of<L: Lanes, const N: usize, const M: usize>(
     let [down, across] = winograd.tiles;
     let place = down * across * image.pixel;
     let steps = image.steps();
-    let added = winograd.residual.map(|image| (image.steps(), image.blocks()));
+    let added = winograd.epilogue.residual();
     for tile in 0..down * across {
         let [top, left] = [tile / across * M, tile % across * M];
         for block in 0..image.blocks() {
