@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use tch::Device;
 
-use crate::config::{Config, Objective};
+use crate::config::{Config, Objective, Precision};
 use crate::data::dataset::{Dataset, Source};
 use crate::data::sample::Sample;
 use crate::data::sampler::Sampler;
@@ -30,6 +30,8 @@ pub struct Throughput {
     pub backbone: String,
     /// `dmue`, `ce` or `votes`.
     pub objective: Objective,
+    /// `float32` or `bfloat16`.
+    pub precision: Precision,
     /// Images per step.
     pub batch: usize,
     /// Steps that were timed.
@@ -74,6 +76,7 @@ impl Throughput {
         Self {
             backbone: config.model.backbone.clone(),
             objective: config.method.objective,
+            precision: config.precision,
             batch: config.batch,
             steps,
             images_per_second: (steps * config.batch) as f64 / seconds.iter().sum::<f64>(),
@@ -84,7 +87,8 @@ impl Throughput {
 
 impl Display for Throughput {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "{:14} {:?}, batch {}: ", self.backbone, self.objective, self.batch)?;
+        write!(out, "{:14} {:?}, ", self.backbone, self.objective)?;
+        write!(out, "{:?}, batch {}: ", self.precision, self.batch)?;
         write!(out, "{:.1} images/s; ms a step:", self.images_per_second)?;
         let total: f64 = self.milliseconds.iter().map(|(_, time)| time).sum();
         for (name, time) in &self.milliseconds {

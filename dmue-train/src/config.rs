@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -24,6 +25,9 @@ pub struct Config {
     /// Every so many epochs a checkpoint is kept for the report; 0 keeps the newest only.
     #[serde(default)]
     pub keep_every: usize,
+    /// What the maps are computed in.
+    #[serde(default)]
+    pub precision: Precision,
     /// Which images, and how often.
     pub data: Data,
     /// Which network.
@@ -34,6 +38,28 @@ pub struct Config {
     pub optimiser: Optimiser,
     /// How images are varied in training.
     pub augment: Augment,
+}
+
+/// What training computes maps and their gradients in. Weights, features, losses and what is exported are
+/// float32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    Float32,
+    /// Half the memory and faster where the processor or GPU has instructions for it: on CPUs avx512_bf16 or AMX.
+    Bfloat16,
+}
+
+impl Precision {
+    /// Of the tensors.
+    pub fn kind(self) -> tch::Kind {
+        match self {
+            Self::Float32 => tch::Kind::Float,
+            Self::Bfloat16 => tch::Kind::BFloat16,
+        }
+    }
 }
 
 /// Which images, and how often.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dmue_train::config::Config;
+use dmue_train::config::{Config, Precision};
 use dmue_train::{Error, Result, bench, device};
 
 /// Arguments of `bench`.
@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Steps to time, after three that are not.
     #[arg(long, default_value_t = 20)]
     steps: usize,
+    /// What maps are computed in, in place of the settings'.
+    #[arg(long)]
+    precision: Option<Precision>,
     /// Threads of libtorch's operations; as many as it chooses where not given.
     #[arg(long)]
     threads: Option<i32>,
@@ -40,7 +43,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let named = arguments.model.iter().map(|name| Config::named(name));
     let read = arguments.config.iter().map(|path| Config::read(path));
     for config in named.chain(read) {
-        let throughput = bench::measure(&config?, arguments.classes, arguments.steps, device)?;
+        let mut config = config?;
+        config.precision = arguments.precision.unwrap_or(config.precision);
+        let throughput = bench::measure(&config, arguments.classes, arguments.steps, device)?;
         if arguments.json {
             let json = serde_json::to_string(&throughput);
             println!("{}", json.map_err(|error| Error::Config(error.to_string()))?);

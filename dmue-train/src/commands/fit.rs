@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dmue_train::config::Config;
+use dmue_train::config::{Config, Precision};
 use dmue_train::model::spec::Backbone;
 use dmue_train::train::folder::{RunFolder, RunInfo};
 use dmue_train::train::run::{self, Paths, RunData};
@@ -31,7 +31,7 @@ pub struct Arguments {
     #[arg(long)]
     out: PathBuf,
     /// Go on with the run in --out, with the settings and data that it was started with.
-    #[arg(long, conflicts_with_all = ["data", "valid", "config", "epochs", "seed", "skip_bad"])]
+    #[arg(long, conflicts_with_all = ["data", "valid", "config", "epochs", "seed", "precision", "skip_bad"])]
     resume: bool,
     /// Trained weights to start from: .safetensors, a PyTorch state dict (.pt, .pth), a checkpoint of
     /// a run, or a .dmue.onnx, also of other classes.
@@ -46,6 +46,9 @@ pub struct Arguments {
     /// In place of the settings' seed.
     #[arg(long)]
     seed: Option<u64>,
+    /// In place of the settings' precision of maps and their gradients.
+    #[arg(long)]
+    precision: Option<Precision>,
     /// Terms of the training data, for the model file's manifest.
     #[arg(long, default_value = "not stated")]
     licence: String,
@@ -84,6 +87,7 @@ fn folder(arguments: &Arguments) -> Result<RunFolder> {
     };
     config.epochs = arguments.epochs.unwrap_or(config.epochs);
     config.seed = arguments.seed.unwrap_or(config.seed);
+    config.precision = arguments.precision.unwrap_or(config.precision);
     if let Some(file) = &arguments.init {
         // The run may go on from another folder.
         config.model.init = Some(std::path::absolute(file).map_err(Error::file(file))?);

@@ -135,7 +135,8 @@ impl Unit {
         let value =
             if self.likes_channels_last() { channels_last(value) } else { value.contiguous() };
         let (stride, padding) = ([stride; 2], [self.spec.padding(); 2]);
-        value.conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], groups)
+        let weight = weight.to_kind(value.kind());
+        value.conv2d(&weight, None::<&Tensor>, stride, padding, [1, 1], groups)
     }
 
     /// Wide 3x3 kernels are slower with channels last. Where channels do not come in whole vectors, the

@@ -93,6 +93,7 @@ impl Trainer<'_> {
         tch::manual_seed(seed as i64); // dropout and noise
         let (images, labels) = self.data.batch(indices, self.device);
         let images = normalise(&augment(&images, &self.config.augment, seed));
+        let images = images.to_kind(self.config.precision.kind());
         self.clock.lap(Stage::Load);
         let outputs = self.model.forward_train(&images);
         self.clock.lap(Stage::Forward);
