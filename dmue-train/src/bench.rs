@@ -28,7 +28,7 @@ const BATCHES: usize = 4;
 pub struct Throughput {
     /// The config's backbone.
     pub backbone: String,
-    /// `dmue`, `ce` or `votes`.
+    /// `dmue` or `ce`.
     pub objective: Objective,
     /// `float32` or `bfloat16`.
     pub precision: Precision,
@@ -38,7 +38,7 @@ pub struct Throughput {
     pub steps: usize,
     /// Images per second.
     pub images_per_second: f64,
-    /// Milliseconds per step of each stage: load, forward, losses, backward, update.
+    /// Milliseconds per step of each stage: load, teach, forward, losses, backward, update.
     pub milliseconds: Vec<(&'static str, f64)>,
 }
 
@@ -57,7 +57,9 @@ pub fn measure(
     let (store, model) = network(config, classes, device)?;
     let optimiser = Optimiser::new(&store, &config.optimiser);
     let clock = Clock::exact(device);
-    let mut trainer = Trainer { config, data: &data, sampler, model, optimiser, device, clock };
+    let teachers = None;
+    let mut trainer =
+        Trainer { config, data: &data, sampler, model, teachers, optimiser, device, clock };
     let batches: Vec<_> =
         (0..).flat_map(|seed| trainer.sampler.epoch(seed)).take(WARM_UP + steps).collect();
     for (step, indices) in batches.iter().enumerate() {
@@ -70,7 +72,7 @@ pub fn measure(
 }
 
 impl Throughput {
-    fn of(config: &Config, steps: usize, seconds: [f64; 5]) -> Self {
+    fn of(config: &Config, steps: usize, seconds: [f64; 6]) -> Self {
         let each = |seconds: f64| 1e3 * seconds / steps as f64;
         let named = Stage::ALL.iter().zip(seconds).map(|(stage, time)| (stage.name(), each(time)));
         Self {

@@ -4,13 +4,18 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
 
 use crate::data::sampler::RESERVED;
 use crate::error::{Error, Result};
 
-/// Bases that may follow each other.
-const MAX_BASES: usize = 8;
+mod augment;
+mod base;
+mod method;
+mod optimiser;
+
+pub use augment::Augment;
+pub use method::{Latent, Method, Objective};
+pub use optimiser::{Optimiser, Rule, Steps};
 
 /// Everything that a run depends on besides its data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -112,137 +117,6 @@ pub struct Model {
     pub prior_weight: f64,
 }
 
-/// What the target branch learns from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Objective {
-    /// All terms of method.md section 5.
-    #[default]
-    Dmue,
-    /// The baseline: cross entropy on the labels, no auxiliary branch.
-    Ce,
-    /// Cross entropy on the crowd's vote distribution, no auxiliary branch.
-    Votes,
-}
-
-/// How the latent distribution is mined (method.md section 2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Latent {
-    /// LD-N: branch i never sees class i.
-    #[default]
-    Negative,
-    /// LD-A: every branch sees every image.
-    All,
-}
-
-/// The objective and the weights of method.md, sections 2 and 5.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Method {
-    /// What is minimised.
-    #[serde(default)]
-    pub objective: Objective,
-    /// How the latent distribution is mined.
-    #[serde(default)]
-    pub latent: Latent,
-    /// Whether alpha weights the logits (method.md section 4); without it alpha = 1.
-    #[serde(default = "yes")]
-    pub uncertainty: bool,
-    /// Weight of L_soft.
-    pub omega: f64,
-    /// Weight of L_sp.
-    pub gamma: f64,
-    /// The epoch at which the ramps turn.
-    pub beta: f64,
-    /// T, flattens the mined distribution where above 1; LD-A is not tempered.
-    pub temperature: f64,
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl Method {
-    /// How the auxiliary branches mine; `None` where there are none.
-    pub fn auxiliary(&self) -> Option<Latent> {
-        (self.objective == Objective::Dmue).then_some(self.latent)
-    }
-
-    /// Whether alpha is trained.
-    pub fn trains_alpha(&self) -> bool {
-        self.objective == Objective::Dmue && self.uncertainty
-    }
-}
-
-/// The rule by which gradients move the weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rule {
-    /// Adam with decoupled weight decay.
-    Adamw,
-    /// Adam with coupled weight decay: the paper's.
-    Adam,
-    /// SGD with Nesterov momentum 0.9 and coupled weight decay.
-    Sgd,
-}
-
-/// How the weights move: warm-up, then a half cosine to zero, or steps where `steps` are given.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Optimiser {
-    /// The update rule.
-    pub rule: Rule,
-    /// Peak rate of stem and branches.
-    pub body_rate: f64,
-    /// Peak rate of heads and neck.
-    pub head_rate: f64,
-    /// Peak rate of the uncertainty module. It is given the label, so at the heads' rate it finds
-    /// that alpha = 0 for a whole hard class is the cheapest loss, and the class is never learned.
-    pub uncertainty_rate: f64,
-    /// On convolution and head weights only.
-    pub weight_decay: f64,
-    /// Epochs of linear warm-up.
-    pub warmup: f64,
-    /// The rates go down in these steps instead of along the cosine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<Steps>,
-}
-
-/// Pairs of an epoch, counted from 0, and the factor on the peak rate from then on; ascending.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Steps {
-    /// For stem and branches.
-    pub body: Vec<(f64, f64)>,
-    /// For heads, neck and the uncertainty module.
-    pub head: Vec<(f64, f64)>,
-}
-
-/// How images are varied in training; 0 switches a variation off.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Augment {
-    /// Degrees, drawn from +-.
-    pub rotation: f64,
-    /// Scale drawn log-uniformly from 1/(1+s)..(1+s).
-    pub scale: f64,
-    /// Share of the side, drawn from +- in both directions.
-    pub shift: f64,
-    /// Probability of a mirror image.
-    pub flip: f64,
-    /// Contrast factor drawn from 1 +- c.
-    pub contrast: f64,
-    /// Brightness drawn from +- b on 0..1.
-    pub brightness: f64,
-    /// Probability of erasing a rectangle of 0.02 to `erase_area` of the image.
-    pub erase: f64,
-    /// Largest share of the image that is erased.
-    pub erase_area: f64,
-    /// Probability of Gaussian noise of variance 30 on 0..255.
-    pub noise: f64,
-}
-
 /// The settings that ship, by the names that `--model` takes.
 const SHIPPED: [(&str, &str); 10] = [
     ("edge", include_str!("../configs/edge.toml")),
@@ -283,7 +157,7 @@ impl Config {
     /// # Errors
     /// An unreadable file, an unknown or missing key, a value out of range, bases in a circle.
     pub fn read(path: &Path) -> Result<Self> {
-        let table = merged(path, 0)?;
+        let table = base::merged(path, 0)?;
         let fail = |error| Error::Config(format!("{}: {error}", path.display()));
         let config: Self = table.try_into().map_err(fail)?;
         config.check()?;
@@ -323,11 +197,8 @@ impl Config {
         within("model.width", self.model.width, 0.05, 4.)?;
         within("model.dropout", self.model.dropout, 0., 0.95)?;
         within("model.prior_weight", self.model.prior_weight, 1e-3, 1e6)?;
-        within("method.omega", self.method.omega, 0., 1e6)?;
-        within("method.gamma", self.method.gamma, 0., 1e6)?;
-        within("method.beta", self.method.beta, 1e-3, 1e5)?;
-        within("method.temperature", self.method.temperature, 1e-2, 100.)?;
         self.check_together()?;
+        self.method.check()?;
         self.optimiser.check()?;
         self.augment.check()
     }
@@ -343,99 +214,20 @@ impl Config {
                  on (SV needs another image of the class), and at most the batch"
             )));
         }
-        if self.method.objective == Objective::Votes && flipped > 0. {
+        if self.method.crowd > 0. && flipped > 0. {
             return Err(Error::Config(format!(
-                "data.flip_labels = {flipped}: must be 0 with method.objective = \"votes\", which \
-                 does not look at labels"
+                "data.flip_labels = {flipped}: must be 0 with method.crowd = {}: votes are not flipped",
+                self.method.crowd
             )));
         }
+        if self.augment.mixes() && self.method.auxiliary().is_some() {
+            return Err(Error::Config(
+                "augment.mixup and augment.cutmix must be 0 with method.objective = \"dmue\": its branches \
+                 need faces of one class each"
+                    .into(),
+            ));
+        }
         Ok(())
-    }
-}
-
-impl Optimiser {
-    fn check(&self) -> Result<()> {
-        within("optimiser.body_rate", self.body_rate, 0., 10.)?;
-        within("optimiser.head_rate", self.head_rate, 0., 10.)?;
-        within("optimiser.uncertainty_rate", self.uncertainty_rate, 0., 10.)?;
-        within("optimiser.weight_decay", self.weight_decay, 0., 1.)?;
-        within("optimiser.warmup", self.warmup, 0., 1e5)?;
-        match &self.steps {
-            None => Ok(()),
-            Some(steps) => {
-                check_steps("optimiser.steps.body", &steps.body)?;
-                check_steps("optimiser.steps.head", &steps.head)
-            }
-        }
-    }
-}
-
-fn check_steps(key: &str, steps: &[(f64, f64)]) -> Result<()> {
-    for (epoch, factor) in steps {
-        within(&format!("an epoch of {key}"), *epoch, 0., 1e5)?;
-        within(&format!("a factor of {key}"), *factor, 0., 1.)?;
-    }
-    if steps.is_sorted_by(|before, after| before.0 < after.0) {
-        return Ok(());
-    }
-    Err(Error::Config(format!("{key} = {steps:?}: the epochs must ascend")))
-}
-
-impl Augment {
-    /// Images as they are.
-    pub const OFF: Self = Self {
-        rotation: 0.,
-        scale: 0.,
-        shift: 0.,
-        flip: 0.,
-        contrast: 0.,
-        brightness: 0.,
-        erase: 0.,
-        erase_area: 0.25,
-        noise: 0.,
-    };
-
-    fn check(&self) -> Result<()> {
-        within("augment.rotation", self.rotation, 0., 180.)?;
-        within("augment.scale", self.scale, 0., 4.)?;
-        within("augment.shift", self.shift, 0., 1.)?;
-        within("augment.flip", self.flip, 0., 1.)?;
-        within("augment.contrast", self.contrast, 0., 1.)?;
-        within("augment.brightness", self.brightness, 0., 1.)?;
-        within("augment.erase", self.erase, 0., 1.)?;
-        within("augment.erase_area", self.erase_area, 0.02, 0.9)?;
-        within("augment.noise", self.noise, 0., 1.)
-    }
-}
-
-/// The table of a file over that of its base.
-fn merged(path: &Path, depth: usize) -> Result<Table> {
-    let fail = |reason: String| Error::Config(format!("{}: {reason}", path.display()));
-    if depth > MAX_BASES {
-        return Err(fail(format!("more than {MAX_BASES} bases in a row: do they form a circle?")));
-    }
-    let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
-    let mut table: Table = text.parse().map_err(|error| fail(format!("{error}")))?;
-    match table.remove("base") {
-        None => Ok(table),
-        Some(Value::String(base)) => {
-            let mut whole = merged(&path.with_file_name(base), depth + 1)?;
-            overlay(&mut whole, table);
-            Ok(whole)
-        }
-        Some(other) => Err(fail(format!("base = {other}: must be the path of a config in quotes"))),
-    }
-}
-
-/// Puts every value of `over` into `table`, section by section.
-fn overlay(table: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (table.get_mut(&key), value) {
-            (Some(Value::Table(section)), Value::Table(values)) => overlay(section, values),
-            (_, value) => {
-                table.insert(key, value);
-            }
-        }
     }
 }
 

@@ -18,6 +18,8 @@ struct Arguments {
 enum Command {
     /// Train a model, or go on with a run that was interrupted.
     Fit(commands::fit::Arguments),
+    /// Train a model from the answers of exported ones, too: a small one of a large one, or of several.
+    Distill(commands::distill::Arguments),
     /// Write a run's model as one ONNX file and check it against the trainer.
     Export(commands::export::Arguments),
     /// Measure an exported file on labelled faces, through dmue-edge.
@@ -36,6 +38,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Fit(arguments) => commands::fit::run(arguments),
+        Command::Distill(arguments) => commands::distill::run(arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Calibrate(arguments) => commands::calibrate::run(&arguments),

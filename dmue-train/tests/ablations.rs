@@ -104,7 +104,7 @@ fn a_config_overlays_its_base_section_by_section() {
     assert!(unknown.contains("omga") && unknown.contains("unknown.toml"), "{unknown}");
     let together = refused("reserved.toml", "base = \"base.toml\"\n[data]\nreserved = 1");
     assert!(together.contains("data.reserved = 1"), "{together}");
-    let votes = "base = \"base.toml\"\n[data]\nflip_labels = 0.2\n[method]\nobjective = \"votes\"";
+    let votes = "base = \"base.toml\"\n[data]\nflip_labels = 0.2\n[method]\ncrowd = 0.5";
     let votes = refused("votes.toml", votes);
     assert!(votes.contains("data.flip_labels = 0.2"), "{votes}");
 }
@@ -192,7 +192,7 @@ fn latent_of_all_agrees_with_loops() {
             + method.gamma * formulas::similarity(&batch);
         let expected =
             formulas::up(epoch, method.beta) * rising + formulas::down(epoch, method.beta) * learnt;
-        let targets = Targets { labels: &labels_tensor, crowd: None };
+        let targets = Targets { labels: &labels_tensor, shares: None, taught: None };
         let outputs = outputs(&batch, &auxiliary, &mined);
         let found = terms(&model(&batch, &method), &outputs, &targets, &method);
         check_total(&found, &method, epoch, expected, "total of LD-A, alpha = 1");
@@ -213,7 +213,7 @@ fn switched_off_terms_do_not_move_the_total() {
             + formulas::down(3., method.beta) * expected.auxiliary;
         let labels = labels(&batch.labels);
         let outputs = outputs(&batch, &batch.auxiliary_logits, &batch.mined_logits);
-        let targets = Targets { labels: &labels, crowd: None };
+        let targets = Targets { labels: &labels, shares: None, taught: None };
         let found = terms(&model(&batch, &method), &outputs, &targets, &method);
         check_total(&found, &method, 3., expected, "total without soft, sp and alpha");
     }
@@ -238,11 +238,9 @@ fn baselines_are_plain_cross_entropy_of_labels_or_of_votes() {
                 soft -= share * p.ln() / crowd.len() as f64;
             }
         }
-        for (objective, crowd, expected) in
-            [(Objective::Ce, None, hard), (Objective::Votes, Some(&crowd_tensor), soft)]
-        {
-            let method = Method { objective, ..method() };
-            let targets = Targets { labels: &labels, crowd };
+        for (crowd, expected) in [(None, hard), (Some(&crowd_tensor), soft)] {
+            let method = Method { objective: Objective::Ce, ..method() };
+            let targets = Targets { labels: &labels, shares: crowd, taught: None };
             let found = terms(&model(&batch, &method), &outputs, &targets, &method);
             check_total(&found, &method, 0., expected, "baseline");
             let others = [&found.soft, &found.similarity, &found.auxiliary];
@@ -355,7 +353,10 @@ fn every_switch_trains_and_exports() {
         config
     };
     let all = change(|config| config.method.latent = Latent::All);
-    let votes = change(|config| config.method.objective = Objective::Votes);
+    let votes = change(|config| {
+        config.method.objective = Objective::Ce;
+        config.method.crowd = 1.;
+    });
     let natural = change(|config| {
         config.method.objective = Objective::Ce;
         config.data.reserved = 0;
@@ -386,7 +387,7 @@ fn learning_votes_needs_votes() {
     let _alone = alone();
     let files = tempfile::tempdir().unwrap();
     let mut config = Config::named("tiny").unwrap();
-    config.method.objective = Objective::Votes;
+    config.method.crowd = 0.5;
     let data = || Dataset::new(&faces::source(3, 16, 24, 1)).unwrap();
     let data = RunData { train: data(), held_out: data(), valid: data(), summary: vec![] };
     let paths = Paths { data: "made".into(), valid: "made".into(), skip_bad: false };
@@ -394,5 +395,5 @@ fn learning_votes_needs_votes() {
         RunInfo { command: "test".into(), commit: "unknown".into(), licence: "made".into(), paths };
     let folder = RunFolder::create(files.path(), &config, &info).unwrap();
     let error = fit(&folder, &data, Device::Cpu, &|| false).unwrap_err().to_string();
-    assert!(error.contains("\"votes\"") && error.contains("have no votes"), "{error}");
+    assert!(error.contains("method.crowd = 0.5") && error.contains("have no votes"), "{error}");
 }

@@ -45,6 +45,10 @@ fn drawn_method(draws: &mut Draws) -> Method {
         gamma: 100. + draws.spread(99.),
         beta: 6. + draws.spread(5.),
         temperature: 1.2 + draws.spread(0.8),
+        crowd: 0.,
+        teachers: vec![],
+        teacher_weight: 1.,
+        teacher_temperature: 1. + draws.spread(0.8),
     }
 }
 
@@ -82,7 +86,7 @@ fn check(batch: &Batch, method: &Method, epoch: f64, expected: &Expected, kind: 
     let (model, outputs, labels) =
         (network(batch, kind), outputs(batch, kind), labels(&batch.labels));
     let classes = batch.classes() as i64;
-    let targets = Targets { labels: &labels, crowd: None };
+    let targets = Targets { labels: &labels, shares: None, taught: None };
     let terms = terms(&model, &outputs, &targets, method);
     for (found, expected, name) in [
         (&terms.auxiliary, expected.auxiliary, "auxiliary"),
@@ -173,6 +177,49 @@ fn the_latent_distribution_is_detached_and_sums_to_one() {
 }
 
 #[test]
+fn what_teachers_say_is_a_divergence_at_their_temperature() {
+    for seed in 0..20 {
+        let batch = Batch::random(seed);
+        let mut draws = Draws::new(seed);
+        let mut method = drawn_method(&mut draws);
+        method.teachers = vec!["teacher.dmue.onnx".into()];
+        method.teacher_weight = 0.7;
+        let temperature = method.teacher_temperature;
+        let model = network(&batch, Kind::Double);
+        let (outputs, labels) = (outputs(&batch, Kind::Double), labels(&batch.labels));
+        let total = |taught: &Tensor, method: &Method| {
+            let targets = Targets { labels: &labels, shares: None, taught: Some(taught) };
+            let terms = terms(&model, &outputs, &targets, method);
+            (terms.teach.double_value(&[]), terms.total(method, 3.).double_value(&[]))
+        };
+
+        let taught: Vec<Vec<f64>> = (0..batch.labels.len())
+            .map(|_| formulas::softmax(&draws.row(batch.classes(), 3.)))
+            .collect();
+        let feature = outputs.features.select(1, model.auxiliary_branches());
+        let alpha = values(&model.uncertainty.forward(&feature, &labels));
+        let mut expected = 0.;
+        for ((row, taught), alpha) in batch.target_logits.iter().zip(&taught).zip(&alpha) {
+            let own: Vec<f64> = row.iter().map(|z| alpha * z / temperature).collect();
+            for (own, taught) in formulas::softmax(&own).iter().zip(taught) {
+                expected += taught * (taught / own).ln() / batch.labels.len() as f64;
+            }
+        }
+        expected *= temperature * temperature;
+        let (teach, with) = total(&tensor2(&taught), &method);
+        assert!((teach - expected).abs() < 1e-9 * expected.max(1.), "{teach}, not {expected}");
+        method.teachers.clear();
+        let (_, without) = total(&tensor2(&taught), &method);
+        assert!((with - without - 0.7 * expected).abs() < 1e-9 * with.abs().max(1.));
+
+        // A teacher who says what is said already has nothing to teach.
+        let own = (Tensor::from_slice(&alpha).view([-1, 1]) * &outputs.target_logits / temperature)
+            .softmax(1, Kind::Double);
+        assert!(total(&own, &method).0.abs() < 1e-9);
+    }
+}
+
+#[test]
 fn extreme_logits_stay_finite() {
     let batch = Batch::random(7);
     let mut outputs = outputs(&batch, Kind::Float);
@@ -182,7 +229,7 @@ fn extreme_logits_stay_finite() {
     outputs.features *= 0.; // what dead activations give
     let method = golden().method;
     let labels = labels(&batch.labels);
-    let targets = Targets { labels: &labels, crowd: None };
+    let targets = Targets { labels: &labels, shares: None, taught: None };
     let total =
         terms(&network(&batch, Kind::Float), &outputs, &targets, &method).total(&method, 5.);
     assert!(total.double_value(&[]).is_finite());

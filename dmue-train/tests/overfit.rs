@@ -39,7 +39,7 @@ fn train(
     data: &Dataset,
     model: &Dmue,
     optimiser: &mut Optimiser,
-) -> Vec<[f64; 5]> {
+) -> Vec<[f64; 6]> {
     let exponent = config.data.class_exponent;
     let sampler = Sampler::new(&data.labels, &data.classes, config.batch, exponent).unwrap();
     let mut history = vec![];
@@ -48,7 +48,7 @@ fn train(
             let (images, labels) = data.batch(&indices, Device::Cpu);
             let images = normalise(&augment(&images, &config.augment, epoch as u64));
             let outputs = model.forward_train(&images);
-            let targets = Targets { labels: &labels, crowd: None };
+            let targets = Targets { labels: &labels, shares: None, taught: None };
             let terms = terms(model, &outputs, &targets, &config.method);
             let total = terms.total(&config.method, epoch as f64);
             history.push(terms.values().map(|(_, value)| value));
@@ -81,7 +81,7 @@ fn sixteen_faces_are_learnt_by_heart() {
     eprintln!("first {first:.4?}\nlast  {last:.4?}\ninference {entropy:.5}");
     assert_eq!(right.int64_value(&[]), data.len() as i64);
     assert!(entropy < 0.02, "cross entropy of the target branch at inference: {entropy}");
-    let [target, _, similarity, auxiliary, _] = *last;
+    let [target, _, similarity, auxiliary, _, _] = *last;
     assert!((first[0] - (CLASSES as f64).ln()).abs() < 0.1, "does not begin at chance: {first:?}");
     assert!(target < 0.05, "L_wce ends at {target}");
     assert!(auxiliary < 0.05, "L_aux ends at {auxiliary}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dmue_edge::model::Model;
-use dmue_train::config::Config;
+use dmue_train::config::{Config, Objective};
 use dmue_train::data::dataset::Source;
 use dmue_train::eval::{crop_spec, evaluate};
 use dmue_train::export::export;
@@ -92,7 +92,20 @@ fn tensors(folder: &RunFolder) -> Vec<(String, Tensor)> {
 
 #[test]
 fn a_run_stopped_again_and_again_ends_like_one_that_was_not() {
-    let setup = Setup::new();
+    stop_again_and_again(&Setup::new());
+}
+
+#[test]
+fn so_does_one_that_mixes_degrades_and_averages() {
+    let mut setup = Setup::new();
+    setup.config.method.objective = Objective::Ce;
+    setup.config.optimiser.average = 0.95;
+    let augment = &mut setup.config.augment;
+    (augment.mixup, augment.cutmix, augment.shrink, augment.jpeg) = (0.2, 0.5, 0.3, 0.3);
+    stop_again_and_again(&setup);
+}
+
+fn stop_again_and_again(setup: &Setup) {
     let data = setup.data();
     let whole = setup.folder("whole");
     assert_eq!(fit(&whole, &data, Device::Cpu, &|| false).unwrap(), END);
@@ -133,6 +146,40 @@ fn a_run_learns_exports_and_measures() {
     let evaluation = evaluate(&model, valid).unwrap();
     assert!(evaluation.accuracy > 90., "{evaluation}");
     assert_eq!(evaluation.confusion.iter().flatten().sum::<usize>(), evaluation.faces);
+}
+
+#[test]
+fn a_run_learns_from_a_teacher_what_the_labels_hide() {
+    let mut setup = Setup::new();
+    setup.config.epochs = 30;
+    setup.config.model.dropout = 0.;
+    let teacher = setup.root.join("teacher.dmue.onnx");
+    let folder = setup.folder("teacher");
+    fit(&folder, &setup.data(), Device::Cpu, &|| false).unwrap();
+    export(&folder, &teacher, Device::Cpu).unwrap();
+
+    // Most of the labels are wrong, and the teacher is of another size.
+    setup.config.method.objective = Objective::Ce;
+    setup.config.data.flip_labels = 0.7;
+    setup.config.model.size = 48;
+    let accuracy = |name: &str, setup: &Setup| {
+        let folder = setup.folder(name);
+        let data = setup.data();
+        fit(&folder, &data, Device::Cpu, &|| false).unwrap();
+        let log = std::fs::read_to_string(folder.log()).unwrap();
+        let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        last["valid_accuracy"].as_f64().unwrap()
+    };
+    let alone = accuracy("alone", &setup);
+    setup.config.method.teachers = vec![teacher.clone()];
+    setup.config.method.teacher_weight = 10.;
+    let taught = accuracy("taught", &setup);
+    assert!(taught > 0.9 && alone < 0.7, "{taught} with a teacher, {alone} without");
+
+    setup.config.data.classes = vec!["dark".into(), "bright".into(), "striped".into()];
+    let error = fit(&setup.folder("other"), &setup.data(), Device::Cpu, &|| false).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("teacher.dmue.onnx") && error.contains("data.classes"), "{error}");
 }
 
 #[test]

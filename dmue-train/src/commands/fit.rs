@@ -56,9 +56,14 @@ pub struct Arguments {
 
 /// Trains until the last epoch or Ctrl-C.
 pub fn run(arguments: Arguments) -> Result<()> {
+    train(arguments, vec![])
+}
+
+/// The same with teachers beside those of the settings.
+pub fn train(arguments: Arguments, teachers: Vec<PathBuf>) -> Result<()> {
     let device = device::pick();
     eprintln!("device: {}", device::describe(device));
-    let folder = folder(&arguments)?;
+    let folder = folder(&arguments, &teachers)?;
     let (config, info) = (folder.config()?, folder.info()?);
     let data = RunData::open(&info.paths, &config)?;
     describe(&config, &data)?;
@@ -77,7 +82,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-fn folder(arguments: &Arguments) -> Result<RunFolder> {
+fn folder(arguments: &Arguments, teachers: &[PathBuf]) -> Result<RunFolder> {
     let (Some(data), Some(valid)) = (&arguments.data, &arguments.valid) else {
         return Ok(RunFolder::open(&arguments.out));
     };
@@ -88,9 +93,13 @@ fn folder(arguments: &Arguments) -> Result<RunFolder> {
     config.epochs = arguments.epochs.unwrap_or(config.epochs);
     config.seed = arguments.seed.unwrap_or(config.seed);
     config.precision = arguments.precision.unwrap_or(config.precision);
+    // The run may go on from another folder.
+    let absolute = |file: &PathBuf| std::path::absolute(file).map_err(Error::file(file));
     if let Some(file) = &arguments.init {
-        // The run may go on from another folder.
-        config.model.init = Some(std::path::absolute(file).map_err(Error::file(file))?);
+        config.model.init = Some(absolute(file)?);
+    }
+    for teacher in teachers {
+        config.method.teachers.push(absolute(teacher)?);
     }
     config.check()?;
     let info = RunInfo {

@@ -5,6 +5,7 @@ pub mod calibrate;
 pub mod data;
 pub mod data_crop;
 pub mod data_inspect;
+pub mod distill;
 pub mod eval;
 pub mod export;
 pub mod fit;

@@ -4,12 +4,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
+use super::degrade;
 use crate::config::Augment;
 
 /// Variance 30 on 0..255, as a deviation on 0..1.
 const NOISE: f64 = 5.477_225_575 / 255.;
 
-/// Rotation, scale, shift and flip in one resampling, then contrast, brightness, noise, erasing.
+/// Rotation, scale, shift and flip in one resampling, then contrast, brightness, erasing, noise, low
+/// resolution, JPEG.
 /// images `[N,ch,S,S]` in 0..1; the draws depend on `seed` and, for noise, on tch's generator.
 pub fn augment(images: &Tensor, settings: &Augment, seed: u64) -> Tensor {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
@@ -18,7 +20,14 @@ pub fn augment(images: &Tensor, settings: &Augment, seed: u64) -> Tensor {
     let lit = relight(&moved, settings, &mut generator);
     let erased = lit
         * keep_mask(count, images.size()[2], settings, &mut generator).to_device(images.device());
-    add_noise(&erased, settings, &mut generator)
+    let mut seen = add_noise(&erased, settings, &mut generator);
+    if settings.shrink > 0. {
+        seen = degrade::shrink(&seen, settings.shrink, &mut generator);
+    }
+    if settings.jpeg > 0. {
+        seen = degrade::jpeg(&seen, settings.jpeg, &mut generator);
+    }
+    seen
 }
 
 fn resample(images: &Tensor, settings: &Augment, generator: &mut ChaCha8Rng) -> Tensor {

@@ -21,6 +21,7 @@ const SETTINGS: Settings = Settings {
     uncertainty_rate: 0.,
     weight_decay: 1.,
     warmup: 0.,
+    average: 0.,
     steps: None,
 };
 const MIN_DEVIATION: f64 = 1e-6;

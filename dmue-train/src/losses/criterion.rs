@@ -19,6 +19,8 @@ pub struct LossTerms {
     pub similarity: Tensor,
     /// L_aux
     pub auxiliary: Tensor,
+    /// L_teach, 0 without teachers.
+    pub teach: Tensor,
     /// Mean alpha of the batch, for the log.
     pub alpha: Tensor,
 }
@@ -28,8 +30,10 @@ pub struct LossTerms {
 pub struct Targets<'a> {
     /// `[N]`
     pub labels: &'a Tensor,
-    /// The crowd's distributions `[N, C]`, in place of the labels in the target branch's term.
-    pub crowd: Option<&'a Tensor>,
+    /// Distributions `[N, C]`, in place of the labels in the target branch's term.
+    pub shares: Option<&'a Tensor>,
+    /// What the teachers say at their temperature, `[N, C]`.
+    pub taught: Option<&'a Tensor>,
 }
 
 /// Computes the terms of method.md sections 2 to 4 that `method` asks for; the others are 0, and
@@ -50,8 +54,8 @@ pub fn terms(
         false => Tensor::ones([1, 1], options),
     };
     let logits = &alpha * &outputs.target_logits;
-    let target = match targets.crowd {
-        Some(crowd) => soft_cross_entropy(&logits, crowd),
+    let target = match targets.shares {
+        Some(shares) => soft_cross_entropy(&logits, shares),
         None => cross_entropy(&logits, labels),
     };
     let zero = || Tensor::zeros([] as [i64; 0], options);
@@ -60,6 +64,9 @@ pub fn terms(
         soft: zero(),
         similarity: zero(),
         auxiliary: zero(),
+        teach: targets.taught.map_or_else(zero, |taught| {
+            teach(&(alpha.detach() * &outputs.target_logits), taught, method.teacher_temperature)
+        }),
         alpha: alpha.detach().mean(alpha.kind()),
     };
     if let Some(kind) = method.auxiliary() {
@@ -74,11 +81,19 @@ fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
 }
 
 /// The mean over the images of -sum_c q_c log softmax(logits)_c: logits and q `[N, C]` -> one value.
-fn soft_cross_entropy(logits: &Tensor, crowd: &Tensor) -> Tensor {
+fn soft_cross_entropy(logits: &Tensor, shares: &Tensor) -> Tensor {
     let kind = logits.kind();
-    -(logits.log_softmax(1, kind) * crowd.to_kind(kind))
+    -(logits.log_softmax(1, kind) * shares.to_kind(kind))
         .sum_dim_intlist([1i64].as_slice(), false, kind)
         .mean(kind)
+}
+
+/// L_teach (Hinton et al., 2015): T^2 KL(taught || softmax(logits / T)), the mean over the images.
+fn teach(logits: &Tensor, taught: &Tensor, temperature: f64) -> Tensor {
+    let kind = logits.kind();
+    let taught = taught.to_kind(kind);
+    let certain = taught.xlogy(&taught).sum_dim_intlist([1i64].as_slice(), false, kind).mean(kind);
+    (soft_cross_entropy(&(logits / temperature), &taught) + certain) * temperature.powi(2)
 }
 
 impl LossTerms {
@@ -96,9 +111,14 @@ impl LossTerms {
         };
     }
 
-    /// `w_u(e) * (L_wce + omega * L_soft + gamma * L_sp) + w_d(e) * L_aux`; the target's term alone
-    /// and without a ramp where there are no auxiliary branches.
+    /// `w_u(e) * (L_wce + omega * L_soft + gamma * L_sp) + w_d(e) * L_aux`, the target's term alone
+    /// and without a ramp where there are no auxiliary branches; with teachers their weight times L_teach more.
     pub fn total(&self, method: &Method, epoch: f64) -> Tensor {
+        let own = self.own(method, epoch);
+        if method.teachers.is_empty() { own } else { own + method.teacher_weight * &self.teach }
+    }
+
+    fn own(&self, method: &Method, epoch: f64) -> Tensor {
         if method.auxiliary().is_none() {
             return self.target.shallow_clone();
         }
@@ -107,13 +127,14 @@ impl LossTerms {
     }
 
     /// Name and value of each term, for progress and log.
-    pub fn values(&self) -> [(&'static str, f64); 5] {
+    pub fn values(&self) -> [(&'static str, f64); 6] {
         let value = |term: &Tensor| term.double_value(&[]);
         [
             ("target", value(&self.target)),
             ("soft", value(&self.soft)),
             ("similarity", value(&self.similarity)),
             ("auxiliary", value(&self.auxiliary)),
+            ("teach", value(&self.teach)),
             ("alpha", value(&self.alpha)),
         ]
     }

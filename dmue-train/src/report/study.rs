@@ -102,8 +102,8 @@ impl Study {
     pub fn method(&self) -> String {
         let (method, data) = (&self.config.method, &self.config.data);
         let mut words = match method.objective {
+            Objective::Ce if method.crowd == 1. => vec!["cross entropy on votes".to_owned()],
             Objective::Ce => vec!["cross entropy on labels".to_owned()],
-            Objective::Votes => vec!["cross entropy on votes".to_owned()],
             Objective::Dmue => vec![format!("DMUE, {}", self.mining().unwrap_or_default())],
         };
         if method.objective == Objective::Dmue {

@@ -9,6 +9,8 @@ use tch::Device;
 pub enum Stage {
     /// Drawing, copying and varying images.
     Load,
+    /// Teachers' answers.
+    Teach,
     /// All branches' outputs.
     Forward,
     /// The terms of the loss.
@@ -21,13 +23,14 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 5] =
-        [Self::Load, Self::Forward, Self::Losses, Self::Backward, Self::Update];
+    pub const ALL: [Self; 6] =
+        [Self::Load, Self::Teach, Self::Forward, Self::Losses, Self::Backward, Self::Update];
 
     /// For tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Load => "load",
+            Self::Teach => "teach",
             Self::Forward => "forward",
             Self::Losses => "losses",
             Self::Backward => "backward",
@@ -41,7 +44,7 @@ impl Stage {
 #[derive(Debug)]
 pub struct Clock {
     last: Instant,
-    seconds: [f64; 5],
+    seconds: [f64; 6],
     waits_for: Option<i64>,
 }
 
@@ -54,7 +57,7 @@ impl Default for Clock {
 impl Clock {
     /// All stages at 0; on a GPU times are those of the calls, not of the work.
     pub fn new() -> Self {
-        Self { last: Instant::now(), seconds: [0.; 5], waits_for: None }
+        Self { last: Instant::now(), seconds: [0.; 6], waits_for: None }
     }
 
     /// All stages at 0; waits for a GPU at the end of each.
@@ -79,7 +82,7 @@ impl Clock {
     }
 
     /// Seconds of each stage so far, in their order.
-    pub fn seconds(&self) -> [f64; 5] {
+    pub fn seconds(&self) -> [f64; 6] {
         self.seconds
     }
 

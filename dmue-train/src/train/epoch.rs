@@ -6,9 +6,11 @@ use tch::{Device, Tensor};
 use super::checkpoint::Position;
 use super::clock::{Clock, Stage};
 use super::optimiser::Optimiser;
-use crate::config::{Config, Objective};
+use super::teachers::Teachers;
+use crate::config::Config;
 use crate::data::augment::augment;
 use crate::data::dataset::Dataset;
+use crate::data::mixing::mix;
 use crate::data::sampler::Sampler;
 use crate::error::{Error, Result};
 use crate::losses::criterion::{Targets, terms};
@@ -30,6 +32,8 @@ pub struct Trainer<'a> {
     pub sampler: Sampler,
     /// The network.
     pub model: Dmue,
+    /// Whose answers it learns, too.
+    pub teachers: Option<Teachers>,
     /// Moves its weights.
     pub optimiser: Optimiser,
     /// Where everything lives.
@@ -92,13 +96,16 @@ impl Trainer<'_> {
         let seed = derive(self.config.seed, epoch, step);
         tch::manual_seed(seed as i64); // dropout and noise
         let (images, labels) = self.data.batch(indices, self.device);
-        let images = normalise(&augment(&images, &self.config.augment, seed));
-        let images = images.to_kind(self.config.precision.kind());
+        let images = augment(&images, &self.config.augment, seed);
+        let (images, shares) = self.mixed(images, indices, &labels, seed);
         self.clock.lap(Stage::Load);
+        let taught = self.teachers.as_ref().map(|teachers| teachers.shares(&images, self.device));
+        let taught = taught.transpose()?;
+        self.clock.lap(Stage::Teach);
+        let images = normalise(&images).to_kind(self.config.precision.kind());
         let outputs = self.model.forward_train(&images);
         self.clock.lap(Stage::Forward);
-        let crowd = self.crowd(indices);
-        let targets = Targets { labels: &labels, crowd: crowd.as_ref() };
+        let targets = Targets { labels: &labels, shares: shares.as_ref(), taught: taught.as_ref() };
         let terms = terms(&self.model, &outputs, &targets, &self.config.method);
         let total = terms.total(&self.config.method, epoch as f64);
         let value = total.double_value(&[]);
@@ -116,10 +123,26 @@ impl Trainer<'_> {
 }
 
 impl Trainer<'_> {
-    /// The crowd's distributions, where they are what is learnt.
-    fn crowd(&self, indices: &[usize]) -> Option<Tensor> {
-        let asked = self.config.method.objective == Objective::Votes;
-        asked.then(|| self.data.crowd(indices, self.device)).flatten()
+    /// The images, mixed where the settings say so, and what is to be answered where that is not just labels.
+    fn mixed(
+        &self,
+        images: Tensor,
+        indices: &[usize],
+        labels: &Tensor,
+        seed: u64,
+    ) -> (Tensor, Option<Tensor>) {
+        let (share, settings) = (self.config.method.crowd, &self.config.augment);
+        let crowd = if share > 0. { self.data.crowd(indices, self.device) } else { None };
+        if crowd.is_none() && !settings.mixes() {
+            return (images, None);
+        }
+        let own = labels.one_hot(self.data.classes.len() as i64).to_kind(images.kind());
+        let shares = match crowd {
+            Some(crowd) => own * (1. - share) + crowd * share,
+            None => own,
+        };
+        let (images, shares) = mix(&images, &shares, settings, seed);
+        (images, Some(shares))
     }
 }
 

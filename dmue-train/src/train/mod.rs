@@ -1,5 +1,6 @@
 //! The training loop: no formula, only order.
 
+pub mod average;
 pub mod checkpoint;
 pub mod clock;
 pub mod epoch;
@@ -7,4 +8,5 @@ pub mod folder;
 pub mod log;
 pub mod optimiser;
 pub mod run;
+pub mod teachers;
 pub mod validate;

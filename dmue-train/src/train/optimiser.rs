@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::{Tensor, nn};
 
+use super::average::Average;
 use crate::config::{Optimiser as Settings, Rule};
 use crate::error::{Error, Result};
 
@@ -19,6 +20,7 @@ pub struct Optimiser {
     parameters: Vec<Parameter>,
     /// Steps taken.
     steps: i64,
+    average: Option<Average>,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,8 @@ impl Optimiser {
         let named: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
         let trainable = named.into_iter().filter(|(_, value)| value.requires_grad());
         let parameters = trainable.map(|(name, value)| Parameter::new(name, value)).collect();
-        Self { settings: settings.clone(), parameters, steps: 0 }
+        let average = Average::new(store, settings.average);
+        Self { settings: settings.clone(), parameters, steps: 0, average }
     }
 
     /// Clears gradients, runs backward, moves the variables. `progress` is the epoch with its
@@ -99,9 +102,21 @@ impl Optimiser {
                 parameter.step(&self.settings, rate, self.steps);
             }
         });
+        if let Some(average) = &mut self.average {
+            average.update();
+        }
     }
 
-    /// The state as named tensors, which the next step changes in place.
+    /// Where an average is kept: gives the variables its values, which are what counts, for looking at or
+    /// saving, or takes that back.
+    pub fn swap_average(&mut self) {
+        if let Some(average) = &mut self.average {
+            average.swap();
+        }
+    }
+
+    /// The state as named tensors, which the next step changes in place; where an average is kept, while the
+    /// variables have its values.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let steps = ("steps".to_owned(), Tensor::from_slice(&[self.steps]));
         let moments = self.parameters.iter().flat_map(|parameter| {
@@ -111,7 +126,9 @@ impl Optimiser {
                 (format!("second.{name}"), parameter.second.shallow_clone()),
             ]
         });
-        std::iter::once(steps).chain(moments).collect()
+        let average = self.average.iter().flat_map(Average::state);
+        let average = average.map(|(name, value)| (format!("live.{name}"), value));
+        std::iter::once(steps).chain(moments).chain(average).collect()
     }
 
     /// Takes a state that [`Self::state`] gave.
@@ -128,8 +145,12 @@ impl Optimiser {
                 parameter.first.f_copy_(find(format!("first.{}", parameter.name))?)?;
                 parameter.second.f_copy_(find(format!("second.{}", parameter.name))?)?;
             }
-            Ok(())
-        })
+            Ok::<_, Error>(())
+        })?;
+        match &mut self.average {
+            Some(average) => average.load(|name| Ok(find(format!("live.{name}"))?.shallow_clone())),
+            None => Ok(()),
+        }
     }
 }
 

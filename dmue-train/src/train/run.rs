@@ -14,8 +14,9 @@ use super::epoch::{Done, Means, Stop, Trainer, normalise};
 use super::folder::RunFolder;
 use super::log::Log;
 use super::optimiser::Optimiser;
+use super::teachers::Teachers;
 use super::validate::validate;
-use crate::config::{Config, Objective};
+use crate::config::Config;
 use crate::data::dataset::{Dataset, Source};
 use crate::data::sample::CropSpec;
 use crate::data::sampler::Sampler;
@@ -102,11 +103,11 @@ pub fn network(config: &Config, classes: usize, device: Device) -> Result<(nn::V
 }
 
 fn check_votes(config: &Config, train: &Dataset) -> Result<()> {
-    if config.method.objective == Objective::Votes && train.votes.is_none() {
-        return Err(Error::Config(
-            "method.objective = \"votes\": the training data have no votes; use \"ce\" or \"dmue\""
-                .into(),
-        ));
+    let share = config.method.crowd;
+    if share > 0. && train.votes.is_none() {
+        return Err(Error::Config(format!(
+            "method.crowd = {share}: the training data have no votes; use 0"
+        )));
     }
     Ok(())
 }
@@ -134,13 +135,27 @@ pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -
     let trainer = Trainer {
         config: &config,
         data: &data.train,
-        sampler,
         model,
+        teachers: teachers(&config, &data.train, &sampler)?,
+        sampler,
         optimiser,
         device,
         clock: Clock::new(),
     };
     Run { trainer, store, valid: &data.valid, checkpoints, log, stop }.train(from)
+}
+
+/// The settings' teachers, who answer as the network is to: for the shares of the classes in batches where that
+/// is taken back in the end.
+fn teachers(config: &Config, train: &Dataset, sampler: &Sampler) -> Result<Option<Teachers>> {
+    let natural = train.counts().into_iter().map(|count| count as f64 / train.len() as f64);
+    let shift = |(natural, sampled): (f64, f64)| match config.data.natural_prior {
+        true => (sampled / natural).ln(),
+        false => 0.,
+    };
+    let shift: Vec<f64> = natural.zip(sampler.shares()).map(shift).collect();
+    let method = &config.method;
+    Teachers::open(&method.teachers, method.teacher_temperature, &train.classes, &shift)
 }
 
 /// Takes the weights that the settings ask for, and says which.
@@ -202,6 +217,8 @@ impl Run<'_> {
             return Err(Error::Diverged { value: f64::NAN, epoch: from.epochs, step });
         }
         let seconds = start.elapsed().as_secs_f64();
+        // What is judged and saved is the average, where one is kept.
+        self.trainer.optimiser.swap_average();
         // Logged before it is saved: a line without a checkpoint is dropped on resuming, a
         // checkpoint without a line would leave a gap.
         let line = match means {
@@ -211,6 +228,7 @@ impl Run<'_> {
         let keep_every = self.trainer.config.keep_every;
         let optimiser = &self.trainer.optimiser;
         checkpoint::save(&self.checkpoints, &self.store, optimiser, position, keep_every)?;
+        self.trainer.optimiser.swap_average();
         bar.suspend(|| eprint!("{line}"));
         Ok(position)
     }
