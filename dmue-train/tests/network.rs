@@ -6,6 +6,7 @@ mod common;
 use std::collections::HashMap;
 
 use common::difference;
+use dmue_train::config::{Config, Model};
 use dmue_train::model::dmue::Dmue;
 use dmue_train::model::network::{EPSILON, Stack};
 use dmue_train::model::spec::{
@@ -222,6 +223,38 @@ fn network(dropout: f64) -> (nn::VarStore, Dmue) {
     let backbone = Backbone::named("tiny", 1, 24).unwrap();
     let model = Dmue::new(&store.root(), &backbone, 3, dropout);
     (store, model)
+}
+
+/// bfloat16 has eight bits of mantissa. Gradients are not compared: those of the first layer of a deep random
+/// network change by four fifths when nothing but its input is rounded so.
+#[test]
+fn maps_in_bfloat16_give_nearly_the_same_features() {
+    for backbone in ["tiny", "edge", "shufflenet_v1"] {
+        let backbone = Backbone::of(&Model { width: 0.25, ..small(backbone) }).unwrap();
+        let store = nn::VarStore::new(Device::Cpu);
+        let model = Dmue::new(&store.root(), &backbone, 3, 0.);
+        let images = Tensor::randn([12, 1, 48, 48], (Kind::Float, Device::Cpu));
+        let expected = model.forward_train(&images).features;
+        let found = model.forward_train(&images.to_kind(Kind::BFloat16)).features;
+        assert_eq!(found.kind(), Kind::Float);
+        let apart = ((&found - &expected).norm() / expected.norm()).double_value(&[]);
+        assert!(apart > 0. && apart < 0.05, "{}: {apart}", backbone.name);
+
+        found.square().mean(Kind::Float).backward();
+        for (name, value) in store.variables().iter().filter(|(name, _)| !name.contains("running"))
+        {
+            assert_eq!(value.kind(), Kind::Float, "{name}");
+            let reached = name.starts_with("stem") || name.starts_with("branch");
+            assert_eq!(value.grad().defined(), reached, "{}: {name}", backbone.name);
+        }
+    }
+}
+
+fn small(backbone: &str) -> Model {
+    let mut model = Config::named("tiny").unwrap().model;
+    model.backbone = backbone.into();
+    model.size = 48;
+    model
 }
 
 #[test]
