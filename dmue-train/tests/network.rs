@@ -135,6 +135,10 @@ fn check_stack(name: &str, layers: &[Layer], train: bool) {
         let channels = expected.size()[1];
         let found = output.narrow(1, copy * channels, channels);
         assert!(difference(&found, &expected) < ROUNDING, "{name}, copy {copy}, train {train}");
+        if copy + 1 == COPIES && !train {
+            let last = tch::no_grad(|| stack.infer_last(&input));
+            assert!(difference(&last, &expected) < ROUNDING, "{name}, the last alone");
+        }
         for (path, value) in alone.variables() {
             let moved = sliced(&after, &path, copy, &value);
             assert!(difference(&moved, &value) < ROUNDING, "{name}: {path} of copy {copy}");

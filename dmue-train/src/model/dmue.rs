@@ -185,7 +185,8 @@ impl Dmue {
     /// The target branch with running statistics: what is exported.
     pub fn forward_target(&self, images: &Tensor) -> TargetOutputs {
         tch::no_grad(|| {
-            let feature = self.features(images, false).select(1, self.auxiliary);
+            let maps = self.branches.infer_last(&self.stem.forward(images, false));
+            let feature = maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
             let classifier = self.classifier();
             TargetOutputs {
                 logits: feature.linear(&classifier.weight, Some(&classifier.bias)),

@@ -57,6 +57,11 @@ impl Stack {
         self.pass(input, if train { Mode::Train } else { Mode::Infer })
     }
 
+    /// Infers with the last copy alone: `[N,K,h,w]` -> `[N,output,h',w']`.
+    pub fn infer_last(&self, input: &Tensor) -> Tensor {
+        forward(&self.layers, vec![input.shallow_clone()], Mode::Infer).remove(0)
+    }
+
     /// Infers as [`Self::forward`] does, and on the way makes the running statistics those of this
     /// batch while scale and shift take up the difference: inference stays what it is, and training
     /// then begins with nearly the same function.
@@ -122,8 +127,8 @@ impl Unit {
     }
 
     fn forward(&self, input: &[Tensor], mode: Mode) -> Flow {
-        let copies = input.len() as i64;
-        let weights = self.weight.chunk(copies, 0);
+        let mut weights = self.weight.chunk(self.weight.size()[0] / self.spec.output, 0);
+        let weights = weights.split_off(weights.len() - input.len());
         let maps = input.iter().zip(&weights).map(|(value, weight)| self.convolve(value, weight));
         let normalised = self.norm.forward(&maps.collect::<Flow>(), mode);
         normalised.into_iter().map(|value| activate(value, self.spec.activation)).collect()

@@ -23,6 +23,7 @@ pub enum Mode {
 /// The variables of a normalisation, stacked copy by copy.
 #[derive(Debug)]
 pub struct Normalisation {
+    copies: i64,
     batch: Batch,
     /// Of the first half of the channels, where only the second is batch normalised.
     instance: Option<Affine>,
@@ -59,18 +60,18 @@ impl Normalisation {
                 Some(Affine::new(path, "instance_norm", spec.output * copies - kept))
             }
         };
-        Self { batch, instance }
+        Self { copies, batch, instance }
     }
 
-    /// One `[N,output,h,w]` for each copy -> the same shapes.
+    /// One `[N,output,h,w]` for each copy, or for the last ones -> the same shapes.
     pub fn forward(&self, values: &[Tensor], mode: Mode) -> Vec<Tensor> {
-        let copies = values.len() as i64;
-        let batches = self.batch.chunk(copies);
+        let left_out = self.copies as usize - values.len();
+        let batches = self.batch.chunk(self.copies).split_off(left_out);
         let Some(affine) = &self.instance else {
             let pairs = values.iter().zip(&batches);
             return pairs.map(|(value, batch)| batch.forward(value, mode)).collect();
         };
-        let each = values.iter().zip(&batches).zip(affine.chunk(copies));
+        let each = values.iter().zip(&batches).zip(affine.chunk(self.copies).split_off(left_out));
         each.map(|((value, batch), affine)| {
             let [first, second] = halves(value);
             Tensor::cat(&[affine.by_instance(&first), batch.forward(&second, mode)], 1)
