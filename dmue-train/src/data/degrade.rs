@@ -17,7 +17,7 @@ const LUMINANCE: [i32; 64] = [
     92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
 ];
 
-/// Each image `[N,ch,S,S]` with probability `share` shrunk to a side of [`SMALLEST`] to 1 and enlarged again.
+/// Each image `[N,ch,S,S]` with probability `share` shrunk to a third of its side or more and enlarged.
 pub fn shrink(images: &Tensor, share: f64, generator: &mut ChaCha8Rng) -> Tensor {
     let side = images.size()[2];
     let mut rows = vec![];
@@ -35,7 +35,7 @@ pub fn shrink(images: &Tensor, share: f64, generator: &mut ChaCha8Rng) -> Tensor
     Tensor::cat(&rows, 0)
 }
 
-/// Each image `[N,ch,S,S]` of 0..1 with probability `share` as JPEG at a quality of [`QUALITY`] leaves its
+/// Each image `[N,ch,S,S]` of 0..1 with probability `share` as JPEG at a quality of 10 to 90 leaves its
 /// planes: coefficients of 8x8 blocks, rounded to multiples of their steps.
 pub fn jpeg(images: &Tensor, share: f64, generator: &mut ChaCha8Rng) -> Tensor {
     let count = images.size()[0];
