@@ -93,7 +93,8 @@ pub mod frame;
 mod kernels;
 pub mod log;
 pub mod model;
-mod parallel;
+#[doc(hidden)]
+pub mod parallel;
 pub mod photo;
 mod resample;
 pub mod session;

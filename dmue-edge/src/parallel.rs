@@ -1,4 +1,4 @@
-//! Work spread over threads that live for one call.
+//! Work spread over threads that live for one call; for our own crates, no promise of an interface that stays.
 
 use std::panic::resume_unwind;
 use std::thread::Builder;
@@ -6,11 +6,7 @@ use std::thread::Builder;
 /// `work` on every item, over at most `threads` threads (the caller's is one of them); the results
 /// are in the order of the items. One thread, or one item, starts none. Where the system gives no
 /// further thread, the caller's does that share.
-pub(crate) fn map<T: Sync, R: Send>(
-    items: &[T],
-    threads: usize,
-    work: impl Fn(&T) -> R + Sync,
-) -> Vec<R> {
+pub fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let share = items.len().div_ceil(threads.max(1)).max(1);
     let mut shares = items.chunks(share);
     let Some(own) = shares.next() else { return Vec::new() };

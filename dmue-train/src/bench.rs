@@ -13,7 +13,7 @@ use crate::data::dataset::{Dataset, Source};
 use crate::data::sample::Sample;
 use crate::data::sampler::Sampler;
 use crate::error::Result;
-use crate::train::clock::{Clock, Stage};
+use crate::train::clock::{Clock, STAGES, Stage};
 use crate::train::epoch::Trainer;
 use crate::train::optimiser::Optimiser;
 use crate::train::run::network;
@@ -72,7 +72,7 @@ pub fn measure(
 }
 
 impl Throughput {
-    fn of(config: &Config, steps: usize, seconds: [f64; 6]) -> Self {
+    fn of(config: &Config, steps: usize, seconds: [f64; STAGES]) -> Self {
         let each = |seconds: f64| 1e3 * seconds / steps as f64;
         let named = Stage::ALL.iter().zip(seconds).map(|(stage, time)| (stage.name(), each(time)));
         Self {

@@ -32,11 +32,11 @@ mod tiling;
 #[allow(unsafe_code, clippy::needless_range_loop, reason = "indices of registers")]
 mod winograd;
 
+use std::sync::Arc;
+
 use instructions::InstructionSet;
 use operator::Kernels;
 use plan::Plan;
-use std::sync::Arc;
-
 use tract_onnx::prelude::{
     InferenceModel, InferenceModelExt, IntoRunnable, TractResult, TypedModel, TypedModelPatch,
     TypedRunnableModel, tvec,

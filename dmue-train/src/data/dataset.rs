@@ -212,6 +212,11 @@ impl Dataset {
         counts
     }
 
+    /// Share of each class among the images, sums to 1.
+    pub fn shares(&self) -> Vec<f64> {
+        self.counts().iter().map(|&count| count as f64 / self.len() as f64).collect()
+    }
+
     /// The images of `indices` as 0..1 floats `[N,ch,S,S]` and their labels `[N]`.
     pub fn batch(&self, indices: &[usize], device: Device) -> (Tensor, Tensor) {
         let rows: Vec<i64> = indices.iter().map(|&index| index as i64).collect();

@@ -24,7 +24,7 @@ pub fn shrink(images: &Tensor, share: f64, generator: &mut ChaCha8Rng) -> Tensor
     for row in 0..images.size()[0] {
         let image = images.narrow(0, row, 1);
         let small = (side as f64 * generator.random_range(SMALLEST..1.)).round() as i64;
-        let shrunk = share > 0. && generator.random::<f64>() < share;
+        let shrunk = generator.random::<f64>() < share;
         rows.push(match shrunk {
             true => image
                 .adaptive_avg_pool2d([small.max(1); 2])

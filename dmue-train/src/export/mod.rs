@@ -84,10 +84,8 @@ pub fn correct_prior(
         return Ok(());
     }
     let sampler = Sampler::of(&train.labels, &train.classes, config)?;
-    let natural: Vec<f64> =
-        train.counts().iter().map(|&count| count as f64 / train.len() as f64).collect();
     let alpha = if config.method.trains_alpha() { mean_alpha(model, train, device) } else { 1. };
-    model.correct_prior(&natural, &sampler.shares(), alpha);
+    model.correct_prior(&train.shares(), &sampler.shares(), alpha);
     Ok(())
 }
 

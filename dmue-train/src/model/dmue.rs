@@ -186,7 +186,7 @@ impl Dmue {
     pub fn forward_target(&self, images: &Tensor) -> TargetOutputs {
         tch::no_grad(|| {
             let maps = self.branches.infer_last(&self.stem.forward(images, false));
-            let feature = maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
+            let feature = averaged(&maps);
             let classifier = self.classifier();
             TargetOutputs {
                 logits: feature.linear(&classifier.weight, Some(&classifier.bias)),
@@ -230,11 +230,7 @@ impl Dmue {
 
     /// `[N, (C+1)*D, h, w]` -> `[N, C+1, D]`
     fn pooled(&self, maps: &Tensor) -> Tensor {
-        maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float).view([
-            -1,
-            self.auxiliary + 1,
-            self.feature,
-        ])
+        averaged(maps).view([-1, self.auxiliary + 1, self.feature])
     }
 
     /// `[N, D]` by the neck in training.
@@ -260,6 +256,11 @@ impl Dmue {
             None => Tensor::zeros([0, necked.size()[0], 0], (necked.kind(), necked.device())),
         }
     }
+}
+
+/// The mean over each map: `[N,K,h,w]` -> `[N,K]`, float32.
+fn averaged(maps: &Tensor) -> Tensor {
+    maps.mean_dim([2i64, 3].as_slice(), false, Kind::Float)
 }
 
 impl Neck {

@@ -4,6 +4,9 @@ use std::time::Instant;
 
 use tch::Device;
 
+/// How many stages a step has.
+pub const STAGES: usize = 6;
+
 /// The stages of a step, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -23,7 +26,7 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 6] =
+    pub const ALL: [Self; STAGES] =
         [Self::Load, Self::Teach, Self::Forward, Self::Losses, Self::Backward, Self::Update];
 
     /// For tables.
@@ -44,7 +47,7 @@ impl Stage {
 #[derive(Debug)]
 pub struct Clock {
     last: Instant,
-    seconds: [f64; 6],
+    seconds: [f64; STAGES],
     waits_for: Option<i64>,
 }
 
@@ -57,7 +60,7 @@ impl Default for Clock {
 impl Clock {
     /// All stages at 0; on a GPU times are those of the calls, not of the work.
     pub fn new() -> Self {
-        Self { last: Instant::now(), seconds: [0.; 6], waits_for: None }
+        Self { last: Instant::now(), seconds: [0.; STAGES], waits_for: None }
     }
 
     /// All stages at 0; waits for a GPU at the end of each.
@@ -82,7 +85,7 @@ impl Clock {
     }
 
     /// Seconds of each stage so far, in their order.
-    pub fn seconds(&self) -> [f64; 6] {
+    pub fn seconds(&self) -> [f64; STAGES] {
         self.seconds
     }
 

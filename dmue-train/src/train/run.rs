@@ -148,12 +148,11 @@ pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -
 /// The settings' teachers, who answer as the network is to: for the shares of the classes in batches where that
 /// is taken back in the end.
 fn teachers(config: &Config, train: &Dataset, sampler: &Sampler) -> Result<Option<Teachers>> {
-    let natural = train.counts().into_iter().map(|count| count as f64 / train.len() as f64);
     let shift = |(natural, sampled): (f64, f64)| match config.data.natural_prior {
         true => (sampled / natural).ln(),
         false => 0.,
     };
-    let shift: Vec<f64> = natural.zip(sampler.shares()).map(shift).collect();
+    let shift: Vec<f64> = train.shares().into_iter().zip(sampler.shares()).map(shift).collect();
     let method = &config.method;
     Teachers::open(&method.teachers, method.teacher_temperature, &train.classes, &shift)
 }

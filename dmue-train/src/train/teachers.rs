@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use dmue_edge::model::{Colour, Model};
+use dmue_edge::parallel;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
@@ -55,7 +56,9 @@ impl Teachers {
         let images = images.to_device(Device::Cpu);
         let answers = self.models.iter().map(|model| {
             let faces = faces(model, &images);
-            let rows = in_threads(&faces, |face| Ok(model.infer_tensor(face)?.logits))?;
+            let threads = tch::get_num_threads().max(1) as usize;
+            let rows = parallel::map(&faces, threads, |face| Ok(model.infer_tensor(face)?.logits));
+            let rows: Vec<Vec<f32>> = rows.into_iter().collect::<Result<_>>()?;
             let logits = Tensor::from_slice(&rows.concat()).view([faces.len() as i64, -1]);
             Ok(((logits + &self.shift) / self.temperature).softmax(1, Kind::Float))
         });
@@ -87,25 +90,4 @@ fn faces(model: &Model, images: &Tensor) -> Vec<Vec<f32>> {
 fn gray(images: &Tensor) -> Tensor {
     let weights = Tensor::from_slice(&[0.299f32, 0.587, 0.114]).view([1, 3, 1, 1]);
     (images * weights).sum_dim_intlist([1i64].as_slice(), true, Kind::Float)
-}
-
-/// `work` on every item, in order, on as many threads as libtorch has.
-fn in_threads<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
-    let threads = tch::get_num_threads().max(1) as usize;
-    let work = &work;
-    std::thread::scope(|scope| {
-        let parts = items.chunks(items.len().div_ceil(threads).max(1));
-        let running: Vec<_> = parts
-            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Result<Vec<R>>>()))
-            .collect();
-        let mut all = vec![];
-        for part in running {
-            let done = part.join();
-            all.extend(done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-        }
-        Ok(all)
-    })
 }
