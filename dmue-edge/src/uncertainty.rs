@@ -217,6 +217,12 @@ impl TwoLayerHead {
     pub fn weights(&self) -> (&[f32], &[f32], f32, &[f32], f32) {
         (&self.w1, &self.b1, self.prelu, &self.w2, self.b2)
     }
+
+    /// The head that gives sigmoid(`scale` z + `shift`) where this one gives sigmoid(z).
+    fn recalibrated(&self, scale: f32, shift: f32) -> Self {
+        let w2 = self.w2.iter().map(|weight| scale * weight).collect();
+        Self { w2, b2: scale * self.b2 + shift, ..self.clone() }
+    }
 }
 
 /// The two answers about one face, both in 0..1, higher is more certain.
@@ -265,6 +271,12 @@ impl PairwiseUncertainty {
             score: self.score_head.forward(&score_input(&similarities, logits)),
             alpha: self.alpha_head.forward(&alpha_input(&similarities, predicted)),
         }
+    }
+
+    /// The same with score sigmoid(`scale` z + `shift`) where it was sigmoid(z); `scale` above 0 keeps the
+    /// order of scores.
+    pub fn recalibrated(&self, scale: f32, shift: f32) -> Self {
+        Self { score_head: self.score_head.recalibrated(scale, shift), ..self.clone() }
     }
 
     /// Class means and prior weight.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::metrics::{Answer, accuracy, aurc, auroc, confusion, ece, mean_recall, nll, recalls};
 
 /// Bins of the calibration error.
-const BINS: usize = 15;
+pub const BINS: usize = 15;
 
 /// Everything that `eval` reports; areas, errors and shares in per cent.
 #[derive(Debug, Serialize)]
@@ -69,6 +69,7 @@ pub fn answers(model: &Model, source: &Source) -> Result<Vec<Answer>> {
         let inference = model.infer(&sample.crop)?;
         Ok(Answer {
             label: labels[sample.label],
+            logits: inference.logits,
             probabilities: inference.probabilities,
             score: inference.score,
             alpha: inference.alpha,

@@ -24,8 +24,12 @@ enum Command {
     Export(commands::export::Arguments),
     /// Measure an exported file on labelled faces, through dmue-edge.
     Eval(commands::eval::Arguments),
-    /// Give an exported file thresholds below which an answer is `Unsure`.
+    /// Fit what an exported file says of its own certainty: probabilities, score, thresholds for `Unsure`.
     Calibrate(commands::calibrate::Arguments),
+    /// Put exported files, and plain ONNX classifiers of others, side by side on labelled faces.
+    Compare(commands::compare::Arguments),
+    /// Score and accuracy of an exported file on faces in bad conditions, without faces, and in a camera's frames.
+    Stress(commands::stress::Arguments),
     /// Look into a data set, or cut faces out of photos.
     #[command(subcommand)]
     Data(commands::data::Arguments),
@@ -42,6 +46,8 @@ fn main() -> ExitCode {
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Calibrate(arguments) => commands::calibrate::run(&arguments),
+        Command::Compare(arguments) => commands::compare::run(&arguments),
+        Command::Stress(arguments) => commands::stress::run(arguments),
         Command::Data(arguments) => commands::data::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

@@ -7,6 +7,8 @@ use crate::report::statistics;
 pub struct Answer {
     /// The majority's class.
     pub label: usize,
+    /// Logit of each class.
+    pub logits: Vec<f32>,
     /// Probability of each class.
     pub probabilities: Vec<f32>,
     /// The shipped score.
@@ -82,6 +84,35 @@ pub fn ece(answers: &[Answer], confidence: impl Fn(&Answer) -> f32, bins: usize)
         / answers.len() as f64
 }
 
+/// (mean confidence, share of right answers) of each of `bins` equal bins that holds at least 1 % of the answers.
+pub fn reliability(
+    answers: &[Answer],
+    confidence: impl Fn(&Answer) -> f32,
+    bins: usize,
+) -> Vec<(f64, f64)> {
+    let mut sums = vec![[0f64; 3]; bins];
+    for answer in answers {
+        let value = f64::from(confidence(answer));
+        let sum = &mut sums[((value * bins as f64) as usize).min(bins - 1)];
+        *sum = [sum[0] + value, sum[1] + f64::from(u8::from(answer.right())), sum[2] + 1.];
+    }
+    let enough = answers.len() as f64 / 100.;
+    let full = sums.into_iter().filter(|sum| sum[2] > 0. && sum[2] >= enough);
+    full.map(|[confidence, right, count]| (confidence / count, right / count)).collect()
+}
+
+/// (share of the answers, share of errors among these), most confident first, at every per cent.
+pub fn risk_coverage(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> Vec<(f64, f64)> {
+    let mut sorted: Vec<&Answer> = answers.iter().collect();
+    sorted.sort_by(|a, b| confidence(b).total_cmp(&confidence(a)));
+    let at = |per_cent: usize| {
+        let count = (sorted.len() * per_cent).div_ceil(100);
+        let wrong = sorted[..count].iter().filter(|answer| !answer.right()).count();
+        (count as f64 / sorted.len() as f64, wrong as f64 / count as f64)
+    };
+    if sorted.is_empty() { vec![] } else { (1..=100).map(at).collect() }
+}
+
 /// Area under the risk-coverage curve: the share of errors among the k most confident answers,
 /// averaged over k = 1..n. Equally confident answers share their errors evenly.
 pub fn aurc(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> f64 {
@@ -107,7 +138,8 @@ mod tests {
     /// Two classes, the predicted one with probability `confidence`.
     fn answer(right: bool, confidence: f32) -> Answer {
         let probabilities = vec![confidence, 1. - confidence];
-        Answer { label: usize::from(!right), probabilities, score: confidence, alpha: 0.5 }
+        let logits = probabilities.iter().map(|share| share.ln()).collect();
+        Answer { label: usize::from(!right), logits, probabilities, score: confidence, alpha: 0.5 }
     }
 
     fn four() -> Vec<Answer> {
@@ -146,6 +178,15 @@ mod tests {
         assert!((ece(&four(), Answer::max_softmax, 15) - 1.8 / 4.).abs() < 1e-6);
         let expected = -(0.9f64.ln() + 0.2f64.ln() + 0.7f64.ln() + 0.4f64.ln()) / 4.;
         assert!((nll(&four()) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn reliability_and_risk_by_hand() {
+        let reliable = reliability(&four(), Answer::max_softmax, 2);
+        assert_eq!(reliable.len(), 1, "all lie above a half");
+        assert!((reliable[0].0 - 0.75).abs() < 1e-6 && reliable[0].1 == 0.5);
+        let risks = risk_coverage(&four(), Answer::max_softmax);
+        assert_eq!([risks[0], risks[49], risks[99]], [(0.25, 0.), (0.5, 0.5), (1., 0.5)]);
     }
 
     #[test]

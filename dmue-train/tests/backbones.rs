@@ -247,6 +247,7 @@ impl Setup {
             classes: CLASSES.map(String::from).to_vec(),
             input: InputSpec { size: size as u32, colour, mean, std, template },
             training: TrainingInfo { data, licence, command, commit, seed: 1, metrics },
+            temperature: 1.,
             abstention: vec![],
         }
     }

@@ -92,6 +92,7 @@ fn manifest() -> Manifest {
             seed: 0,
             metrics: Default::default(),
         },
+        temperature: 1.0,
         abstention: vec![],
     }
 }

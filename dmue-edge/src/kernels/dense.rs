@@ -78,11 +78,14 @@ impl Dense {
     ) -> Self {
         let (runs, order) = runs(&windows.input, weights.size);
         let depth = order.len();
-        let tiling = Tiling::new(output.height * output.width, output.blocks(), set.tiles());
+        let (tiles, blocks_each) = set.tiles();
+        let pixels = output.height * output.width;
+        let tiling = Tiling::new(pixels, output.blocks(), tiles, blocks_each);
         let mut packed = Vec::with_capacity(depth * output.pixel);
         for group in tiling.groups() {
             for &place in &order {
-                let channels = group.start * LANES..group.end * LANES;
+                let end = group.start + group.len().next_multiple_of(blocks_each);
+                let channels = group.start * LANES..end * LANES;
                 packed.extend(channels.map(|channel| match channel < output.channels {
                     true => weights.kernel[channel * depth + place],
                     false => 0.0,
@@ -160,17 +163,19 @@ impl Dense {
     ) {
         let mut weights = &self.weights[..];
         for group in self.tiling.groups() {
-            let (of_group, others) = weights.split_at(self.depth * group.len() * LANES);
+            let vectors = group.len().div_ceil(self.tiling.blocks_each);
+            let width = vectors * self.tiling.blocks_each * LANES;
+            let (of_group, others) = weights.split_at(self.depth * width);
             weights = others;
             let whole = pixels.len() / self.tiling.pixels * self.tiling.pixels;
-            let (middle, blocks) = (pixels.start + whole, group.len());
+            let middle = pixels.start + whole;
             let product = Product { dense: self, source, weights: of_group.as_ptr(), group };
             for (pixels, tile) in [
                 (pixels.start..middle, self.tiling.pixels),
                 (middle..pixels.end, pixels.len() - whole),
             ] {
                 if !pixels.is_empty() {
-                    let shape = (tile, blocks);
+                    let shape = (tile, vectors);
                     // SAFETY: `new` and `run` hold every place to its slice, `InstructionSet` is what the processor has.
                     unsafe {
                         set.multiply(
@@ -193,7 +198,7 @@ struct Source {
     steps: Steps,
 }
 
-/// A group of output vectors of all windows.
+/// A group of output blocks of all windows.
 pub(super) struct Product<'a> {
     dense: &'a Dense,
     source: &'a Source,
@@ -201,7 +206,8 @@ pub(super) struct Product<'a> {
     group: Range<usize>,
 }
 
-/// Tiles of `P` pixels and `V` vectors over the pixels, whose number `P` divides.
+/// Tiles of `P` pixels and `V` vectors, as many as the group's blocks fill, over the pixels, whose number `P`
+/// divides.
 ///
 /// # Safety
 /// As [`super::lanes`] says; the pixels exist in source, residual and output.
@@ -216,19 +222,20 @@ pub(super) unsafe fn sweep<L: Lanes, const P: usize, const V: usize>(
     let first = product.group.start * LANES;
     let to = dense.output.steps();
     let with_residual = dense.epilogue.residual();
+    let blocks = product.group.len();
     let mut place = Place::new(pixels.start, dense.output.width);
     for _ in 0..pixels.len() / P {
         let sums = unsafe { tile::<L, P, V>(product, place) };
         let outputs = to.of::<P>(place);
         unsafe {
             let sums = match &with_residual {
-                Some((steps, blocks)) => {
-                    let added = blocks.saturating_sub(product.group.start).min(V);
+                Some((steps, of_residual)) => {
+                    let added = of_residual.saturating_sub(product.group.start).min(blocks);
                     add_all(sums, residual.add(first), steps.of::<P>(place), added)
                 }
                 None => sums,
             };
-            store_all(sums, &dense.epilogue, first, output, outputs);
+            store_all(sums, &dense.epilogue, (first, blocks), output, outputs);
         }
         place.advance(P);
     }
@@ -246,7 +253,7 @@ unsafe fn tile<L: Lanes, const P: usize, const V: usize>(
         let first = product.group.start * LANES;
         let mut sums = [[L::splat(0.0); V]; P];
         for v in 0..V {
-            let bias = product.dense.epilogue.bias(first + v * LANES);
+            let bias = product.dense.epilogue.bias(first + v * L::BLOCKS * LANES);
             for sums in &mut sums {
                 sums[v] = bias;
             }
@@ -256,9 +263,9 @@ unsafe fn tile<L: Lanes, const P: usize, const V: usize>(
             for k in run.offset..run.offset + run.length {
                 let mut of_outputs = [L::splat(0.0); V];
                 for (v, weight) in of_outputs.iter_mut().enumerate() {
-                    *weight = L::load(weights.add(v * LANES));
+                    *weight = L::load(weights.add(v * L::BLOCKS * LANES));
                 }
-                weights = weights.add(V * LANES);
+                weights = weights.add(V * L::BLOCKS * LANES);
                 for p in 0..P {
                     let value = L::splat(*inputs[p].add(k));
                     for v in 0..V {
@@ -276,12 +283,15 @@ unsafe fn add_all<L: Lanes, const P: usize, const V: usize>(
     mut sums: [[L; V]; P],
     from: *const f32,
     places: [usize; P],
-    vectors: usize,
+    blocks: usize,
 ) -> [[L; V]; P] {
     for p in 0..P {
         for v in 0..V {
-            if v < vectors {
-                unsafe { sums[p][v] = sums[p][v].add(L::load(from.add(places[p] + v * LANES))) };
+            let block = v * L::BLOCKS;
+            if block < blocks {
+                let from = from.wrapping_add(places[p] + block * LANES);
+                let blocks = (blocks - block).min(L::BLOCKS);
+                unsafe { sums[p][v] = sums[p][v].add(L::load_blocks(from, blocks)) };
             }
         }
     }
@@ -292,15 +302,18 @@ unsafe fn add_all<L: Lanes, const P: usize, const V: usize>(
 unsafe fn store_all<L: Lanes, const P: usize, const V: usize>(
     sums: [[L; V]; P],
     epilogue: &Epilogue,
-    first: usize,
+    (first, blocks): (usize, usize),
     to: *mut f32,
     places: [usize; P],
 ) {
     unsafe {
         for v in 0..V {
-            let channel = first + v * LANES;
+            let block = v * L::BLOCKS;
+            let channel = first + block * LANES;
+            let blocks = (blocks - block).min(L::BLOCKS);
             for p in 0..P {
-                epilogue.limit(channel, sums[p][v]).store(to.add(places[p] + channel));
+                let limited: L = epilogue.limit(channel, sums[p][v]);
+                limited.store_blocks(to.add(places[p] + channel), blocks);
             }
         }
     }

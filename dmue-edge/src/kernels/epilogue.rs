@@ -1,6 +1,6 @@
 //! What becomes of a sum of products before it is stored.
 
-use super::image::{Image, Steps};
+use super::image::{Image, LANES, Steps};
 use super::lanes::Lanes;
 
 /// Output limits: a ReLU is 0 to infinity.
@@ -26,8 +26,9 @@ impl Epilogue {
     ) -> Self {
         let size = |image: &Image| [image.height, image.width];
         assert!(residual.is_none_or(|residual| size(&residual) == size(output)));
+        // Sixteen at a time may be read from the last eight on.
         let filled = |mut values: Vec<f32>| {
-            values.resize(output.pixel, 0.0);
+            values.resize(output.pixel + LANES, 0.0);
             values
         };
         let all = |limit| vec![limit; output.channels];
@@ -49,16 +50,16 @@ impl Epilogue {
         assert_eq!(values.len(), self.residual.map_or(0, |image| image.len()));
     }
 
-    /// What the sums of eight channels begin with.
+    /// What the sums of a vector of channels begin with.
     ///
     /// # Safety
-    /// As [`super::lanes`] says; the channels exist in the output.
+    /// As [`super::lanes`] says; the first eight channels exist in the output.
     #[inline(always)]
     pub unsafe fn bias<L: Lanes>(&self, channel: usize) -> L {
         unsafe { L::load(self.bias.as_ptr().add(channel)) }
     }
 
-    /// The sums of eight channels within their limits.
+    /// The sums of a vector of channels within their limits.
     ///
     /// # Safety
     /// As [`Self::bias`].

@@ -18,15 +18,18 @@ pub(super) struct InstructionSet(Set);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
     #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "aarch64")]
     Neon,
     Portable,
 }
 
-/// Every kernel for one set, as functions that the compiler may use its instructions in.
+/// Every kernel for one set, as functions that the compiler may use its instructions in. Products are taken of the
+/// `wide` vectors.
 macro_rules! kernels {
-    ($module:ident, $lanes:ty $(, $feature:meta)?) => {
+    ($module:ident, $multiply:ident::<$wide:ty>, $lanes:ty $(, $feature:meta)?) => {
         mod $module {
             use super::*;
 
@@ -38,7 +41,7 @@ macro_rules! kernels {
                 residual: *const f32,
                 output: *mut f32,
             ) {
-                unsafe { multiply_by_shape::<$lanes>(product, shape, pixels, residual, output) }
+                unsafe { $multiply::<$wide>(product, shape, pixels, residual, output) }
             }
 
             $(#[$feature])?
@@ -76,16 +79,25 @@ macro_rules! kernels {
 }
 
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2, lanes::Avx2, target_feature(enable = "avx2,fma"));
+kernels!(
+    avx512,
+    multiply_large::<lanes::Avx512>,
+    lanes::Avx2,
+    target_feature(enable = "avx512f,avx512vl,avx2,fma")
+);
+#[cfg(target_arch = "x86_64")]
+kernels!(avx2, multiply_small::<lanes::Avx2>, lanes::Avx2, target_feature(enable = "avx2,fma"));
 #[cfg(target_arch = "aarch64")]
-kernels!(neon, lanes::Neon);
-kernels!(portable, lanes::Portable);
+kernels!(neon, multiply_small::<lanes::Neon>, lanes::Neon);
+kernels!(portable, multiply_small::<lanes::Portable>, lanes::Portable);
 
 /// Calls the kernel that is compiled for the set.
 macro_rules! call {
     ($set:expr, $kernel:ident($($argument:expr),*)) => {
         unsafe {
             match $set.0 {
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx512 => avx512::$kernel($($argument),*),
                 #[cfg(target_arch = "x86_64")]
                 Set::Avx2 => avx2::$kernel($($argument),*),
                 #[cfg(target_arch = "aarch64")]
@@ -103,46 +115,68 @@ impl InstructionSet {
     /// The best one here, or what the environment variable `DMUE_KERNELS` says; none where it is `off`.
     ///
     /// # Errors
-    /// The variable has a value of no meaning.
+    /// The variable has a value of no meaning, or names instructions that are not here.
     pub fn chosen() -> TractResult<Option<Self>> {
         let Some(value) = std::env::var_os("DMUE_KERNELS") else { return Ok(Some(Self::best())) };
         match value.to_str() {
             Some("on") => Ok(Some(Self::best())),
-            Some("portable") => Ok(Some(Self::PORTABLE)),
             Some("off") => Ok(None),
-            _ => bail!(
-                "the environment variable DMUE_KERNELS is {value:?}: it must be on, portable or off"
-            ),
+            name => match Self::all().into_iter().find(|set| name == Some(set.name())) {
+                Some(set) => Ok(Some(set)),
+                None => bail!(
+                    "the environment variable DMUE_KERNELS is {value:?}: it must be on, off or, on this processor, one \
+                     of {:?}",
+                    Self::all().into_iter().map(Self::name).collect::<Vec<_>>()
+                ),
+            },
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
+            Set::Portable => "portable",
         }
     }
 
     fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Self(Set::Avx2);
-        }
-        #[cfg(target_arch = "aarch64")]
-        return Self(Set::Neon);
-        #[allow(unreachable_code, reason = "reached where no other set is")]
-        Self::PORTABLE
+        Self::all().first().copied().unwrap_or(Self::PORTABLE)
     }
 
-    /// Every set that this processor has.
-    #[cfg(test)]
+    /// Every set that this processor has, the best one first.
     pub fn all() -> Vec<Self> {
-        let mut all = vec![Self::PORTABLE, Self::best()];
-        all.dedup();
+        let mut all = vec![];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+                all.push(Self(Set::Avx512));
+            }
+            all.push(Self(Set::Avx2));
+        }
+        #[cfg(target_arch = "aarch64")]
+        all.push(Self(Set::Neon));
+        all.push(Self::PORTABLE);
         all
     }
 
-    /// [`Lanes::TILES`]
-    pub fn tiles(self) -> &'static [(usize, usize)] {
+    /// [`Lanes::TILES`] and [`Lanes::BLOCKS`] of the vectors that products are taken of.
+    pub fn tiles(self) -> (&'static [(usize, usize)], usize) {
+        fn of<L: Lanes>() -> (&'static [(usize, usize)], usize) {
+            (L::TILES, L::BLOCKS)
+        }
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => lanes::Avx2::TILES,
+            Set::Avx512 => of::<lanes::Avx512>(),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => of::<lanes::Avx2>(),
             #[cfg(target_arch = "aarch64")]
-            Set::Neon => lanes::Neon::TILES,
-            Set::Portable => lanes::Portable::TILES,
+            Set::Neon => of::<lanes::Neon>(),
+            Set::Portable => of::<lanes::Portable>(),
         }
     }
 
@@ -207,39 +241,40 @@ impl InstructionSet {
     }
 }
 
-#[inline(always)]
-unsafe fn multiply_by_shape<L: Lanes>(
-    product: &Product<'_>,
-    shape: (usize, usize),
-    pixels: Range<usize>,
-    residual: *const f32,
-    output: *mut f32,
-) {
-    macro_rules! shapes {
-        ($(($p:literal, $v:literal)),*) => {
+/// A function over the tiles of these shapes, pixels by vectors.
+macro_rules! by_shape {
+    ($name:ident, $(($p:literal, $v:literal)),*) => {
+        #[inline(always)]
+        unsafe fn $name<L: Lanes>(
+            product: &Product<'_>,
+            shape: (usize, usize),
+            pixels: Range<usize>,
+            residual: *const f32,
+            output: *mut f32,
+        ) {
             match shape {
                 $(($p, $v) => unsafe { dense::sweep::<L, $p, $v>(product, pixels, residual, output) },)*
-                (pixels, blocks) => unreachable!("no tile of {pixels} pixels and {blocks} vectors"),
+                (pixels, vectors) => unreachable!("no tile of {pixels} pixels and {vectors} vectors"),
             }
-        };
-    }
-    shapes!(
-        (1, 1),
-        (2, 1),
-        (3, 1),
-        (4, 1),
-        (5, 1),
-        (6, 1),
-        (1, 2),
-        (2, 2),
-        (3, 2),
-        (4, 2),
-        (5, 2),
-        (6, 2),
-        (1, 3),
-        (2, 3),
-        (3, 3),
-        (1, 4),
-        (2, 4)
-    );
+        }
+    };
 }
+
+#[rustfmt::skip]
+by_shape!(
+    multiply_small,
+    (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1),
+    (1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 2),
+    (1, 3), (2, 3), (3, 3),
+    (1, 4), (2, 4)
+);
+
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+by_shape!(
+    multiply_large,
+    (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1), (11, 1), (12, 1),
+    (1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 2), (7, 2), (8, 2), (9, 2), (10, 2), (11, 2), (12, 2),
+    (1, 3), (2, 3), (3, 3), (4, 3), (5, 3), (6, 3), (7, 3), (8, 3),
+    (1, 4), (2, 4), (3, 4), (4, 4), (5, 4), (6, 4)
+);

@@ -1,17 +1,29 @@
-//! Eight floats at a time, on each instruction set.
+//! Eight floats at a time, or sixteen, on each instruction set.
 //!
 //! # Safety
 //! Every function must be inlined into one that the processor's features are enabled for, and pointers
-//! must be good for eight floats, of any alignment.
+//! must be good for [`Lanes::BLOCKS`] times eight floats, of any alignment.
 
-/// Eight floats in vector registers.
+/// A vector of floats in registers.
 pub(super) trait Lanes: Copy {
     /// The largest tiles, pixels by vectors, that compilers keep in registers; smaller ones fit, too.
     const TILES: &[(usize, usize)];
+    /// Blocks of eight floats in a vector.
+    const BLOCKS: usize = 1;
 
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
+    /// The first `blocks` of its blocks, at least 1 and at most all, zeros behind; the pointer is good for these.
+    #[inline(always)]
+    unsafe fn load_blocks(from: *const f32, _blocks: usize) -> Self {
+        unsafe { Self::load(from) }
+    }
+    /// As [`Self::load_blocks`].
+    #[inline(always)]
+    unsafe fn store_blocks(self, to: *mut f32, _blocks: usize) {
+        unsafe { self.store(to) }
+    }
     /// `self + a * b`
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
@@ -136,6 +148,84 @@ mod avx2 {
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use avx2::Avx2;
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::{
+        __m512, _mm256_loadu_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_castps512_ps256,
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_set1_ps,
+        _mm512_storeu_ps, _mm512_sub_ps, _mm512_zextps256_ps512,
+    };
+
+    /// One register of sixteen floats; thirty-two there are.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx512(__m512);
+
+    impl super::Lanes for Avx512 {
+        const TILES: &[(usize, usize)] = &[(12, 2), (8, 3), (6, 4)];
+        const BLOCKS: usize = 2;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            Self(unsafe { _mm512_set1_ps(value) })
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            Self(unsafe { _mm512_loadu_ps(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_blocks(from: *const f32, blocks: usize) -> Self {
+            match blocks {
+                1 => Self(unsafe { _mm512_zextps256_ps512(_mm256_loadu_ps(from)) }),
+                _ => unsafe { Self::load(from) },
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store_blocks(self, to: *mut f32, blocks: usize) {
+            match blocks {
+                1 => unsafe { _mm256_storeu_ps(to, _mm512_castps512_ps256(self.0)) },
+                _ => unsafe { self.store(to) },
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            Self(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            Self(unsafe { _mm512_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            Self(unsafe { _mm512_sub_ps(self.0, other.0) })
+        }
+
+        // The instruction gives its second operand where either is NaN.
+        #[inline(always)]
+        unsafe fn max(self, bound: Self) -> Self {
+            Self(unsafe { _mm512_max_ps(bound.0, self.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn min(self, bound: Self) -> Self {
+            Self(unsafe { _mm512_min_ps(bound.0, self.0) })
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx512::Avx512;
 
 #[cfg(target_arch = "aarch64")]
 mod neon {

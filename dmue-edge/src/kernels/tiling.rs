@@ -3,31 +3,41 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// Tiles of `pixels` times `blocks` accumulators; what is left over at the ends is smaller.
+/// Tiles of `pixels` times a few accumulators; what is left over at the ends is smaller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiling {
     pub pixels: usize,
+    /// Of a tile.
     blocks: usize,
     all_blocks: usize,
+    /// Of an accumulator.
+    pub blocks_each: usize,
 }
 
 impl Tiling {
-    /// The cheapest cut for so many pixels and vectors of outputs into tiles no larger than one of `largest`.
-    pub fn new(pixels: usize, blocks: usize, largest: &[(usize, usize)]) -> Self {
+    /// The cheapest cut for so many pixels and blocks of outputs into tiles no larger than one of `largest`, pixels
+    /// by vectors, a vector having `blocks_each`.
+    pub fn new(
+        pixels: usize,
+        all_blocks: usize,
+        largest: &[(usize, usize)],
+        blocks_each: usize,
+    ) -> Self {
+        let vectors = all_blocks.div_ceil(blocks_each);
         let sizes = largest.iter().flat_map(|&(p, v)| {
-            (1..=p.min(pixels)).flat_map(move |p| (1..=v.min(blocks)).map(move |v| (p, v)))
+            (1..=p.min(pixels)).flat_map(move |p| (1..=v.min(vectors)).map(move |v| (p, v)))
         });
         let cost = |&(p, v): &(usize, usize)| {
             let row = |v| pixels / p * cycles(p, v) + cycles(pixels % p, v);
-            blocks / v * row(v) + row(blocks % v)
+            vectors / v * row(v) + row(vectors % v)
         };
         // Of equally cheap ones the largest: it hides latency best.
         let by_cost = |tile: &(usize, usize)| (cost(tile), Reverse(tile.0 * tile.1));
         let (pixels, chosen) = sizes.min_by_key(by_cost).unwrap_or((1, 1));
-        Self { pixels, blocks: chosen, all_blocks: blocks }
+        Self { pixels, blocks: chosen * blocks_each, all_blocks, blocks_each }
     }
 
-    /// Ranges of output vectors.
+    /// Ranges of output blocks.
     pub fn groups(&self) -> impl Iterator<Item = Range<usize>> {
         let (step, end) = (self.blocks, self.all_blocks);
         (0..end).step_by(step).map(move |start| start..end.min(start + step))
@@ -35,10 +45,10 @@ impl Tiling {
 }
 
 /// Half cycles of one step of a tile, on a core with two multipliers of four cycles' latency and two loads.
-fn cycles(pixels: usize, blocks: usize) -> usize {
-    match pixels * blocks {
+fn cycles(pixels: usize, vectors: usize) -> usize {
+    match pixels * vectors {
         0 => 0,
-        products => products.max(pixels + blocks).max(8),
+        products => products.max(pixels + vectors).max(8),
     }
 }
 
@@ -49,14 +59,18 @@ mod tests {
     #[test]
     fn tiles_fill_the_registers_and_leave_little_over() {
         let shape = |pixels, blocks| {
-            let tiling = Tiling::new(pixels, blocks, &[(6, 2), (3, 3)]);
+            let tiling = Tiling::new(pixels, blocks, &[(6, 2), (3, 3)], 1);
             (tiling.pixels, tiling.blocks)
         };
         assert_eq!(shape(128 * 128, 3), (3, 3), "no vector is left over");
         assert_eq!(shape(24 * 24, 4), (6, 2));
         assert_eq!(shape(9, 16), (5, 2), "five and four pixels");
         assert_eq!(shape(1, 1), (1, 1));
-        let groups: Vec<_> = Tiling::new(4, 7, &[(6, 2)]).groups().collect();
-        assert_eq!(groups.iter().map(Range::len).sum::<usize>(), 7);
+        for blocks_each in [1, 2] {
+            let tiling = Tiling::new(4, 7, &[(6, 2)], blocks_each);
+            let groups: Vec<_> = tiling.groups().map(|group| group.len()).collect();
+            assert_eq!(groups.iter().sum::<usize>(), 7);
+            assert!(groups.iter().all(|&blocks| blocks <= 2 * blocks_each), "{groups:?}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use prost::encoding::{WireType, decode_key, decode_varint};
 
 use super::manifest::MANIFEST_KEY;
 use super::proto::pb::ModelProto;
-use super::{Manifest, ModelError, structure, tensors};
+use super::{Manifest, ModelError, calibration, structure, tensors};
 use crate::uncertainty::PairwiseUncertainty;
 
 /// More than any model of this kind has; the largest of the paper's backbones has a fifth of it.
@@ -56,15 +56,23 @@ impl ModelFile {
         let graph = structure::graph(&proto)?;
         let uncertainty = tensors::uncertainty(&graph.initializer, manifest.classes.len())?;
         structure::check_wiring(graph, &manifest.input)?;
+        if let Some(value) = tensors::temperature(&graph.initializer)? {
+            check_temperature(value, manifest.temperature)?;
+        }
         Ok(Self { manifest, uncertainty, proto })
     }
 
-    /// The same network with the manifest as it now stands, for [`write()`].
+    /// The same network with manifest, temperature and score head as they now stand, for [`write()`].
     ///
     /// # Errors
     /// [`ModelError::Manifest`] for values that cannot be true.
     pub fn into_proto(mut self) -> Result<ModelProto, ModelError> {
         let json = self.manifest.to_json()?;
+        if let Some(graph) = &mut self.proto.graph {
+            let classes = self.manifest.classes.len();
+            calibration::set_temperature(graph, self.manifest.temperature, classes);
+            calibration::set_score_head(graph, self.uncertainty.score_head());
+        }
         let mut entries = self.proto.metadata_props.iter_mut();
         if let Some(entry) = entries.find(|entry| entry.key == MANIFEST_KEY) {
             entry.value = json;
@@ -119,6 +127,14 @@ fn check_file_size(bytes: u64) -> Result<(), ModelError> {
         0..=LARGEST_FILE => Ok(()),
         _ => Err(ModelError::FileSize { bytes, limit: LARGEST_FILE }),
     }
+}
+
+fn check_temperature(graph: f32, manifest: f32) -> Result<(), ModelError> {
+    if graph == manifest {
+        return Ok(());
+    }
+    let reason = format!("{manifest}, the graph divides by {graph}");
+    Err(ModelError::Manifest { field: "temperature", reason })
 }
 
 fn manifest_json(proto: &ModelProto) -> Result<&str, ModelError> {

@@ -50,6 +50,7 @@ pub(crate) fn manifest(classes: usize, size: u32, colour: Colour) -> Manifest {
             seed: u64::MAX,
             metrics: [("accuracy".to_string(), 12.5)].into(),
         },
+        temperature: 1.25,
         abstention: vec![threshold(0.05, 0.9), threshold(0.1, 0.7)],
     }
 }

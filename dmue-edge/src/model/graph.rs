@@ -9,7 +9,7 @@ use super::proto::{
 };
 use super::{
     ALPHA, ALPHA_HEAD, CLASS_MEANS, FACE, FEATURE, LOGITS, Manifest, ModelError, PRIOR_WEIGHT,
-    SCORE, SCORE_HEAD, manifest::MANIFEST_KEY,
+    SCORE, SCORE_HEAD, calibration, manifest::MANIFEST_KEY,
 };
 use crate::uncertainty::{MIN_NORM, MIN_RANGE, PairwiseUncertainty, TwoLayerHead};
 
@@ -55,7 +55,7 @@ pub fn assemble(
         return Err(ModelError::Manifest { field: "classes", reason });
     }
     let tail = uncertainty_tail(uncertainty);
-    let graph = pb::GraphProto {
+    let mut graph = pb::GraphProto {
         name: manifest.name.clone(),
         node: [network.nodes, tail.nodes].concat(),
         initializer: [network.initialisers, tail.initialisers].concat(),
@@ -68,6 +68,7 @@ pub fn assemble(
         ],
         ..Default::default()
     };
+    calibration::set_temperature(&mut graph, manifest.temperature, classes);
     let entry = pb::StringStringEntryProto { key: MANIFEST_KEY.into(), value: manifest.to_json()? };
     Ok(pb::ModelProto {
         ir_version: IR_VERSION,
@@ -149,13 +150,8 @@ impl Tail {
 
     /// `sigmoid(W2 . PReLU(W1 x + b1) + b2)` as value `output` `[N]`.
     fn head(&mut self, name: &str, head: &TwoLayerHead, input: &str, output: &str) {
-        let (w1, b1, prelu, w2, b2) = head.weights();
-        let hidden = head.hidden();
-        let w1 = self.constant(tensor_f32(&format!("{name}.w1"), &[hidden, head.inputs()], w1));
-        let b1 = self.constant(tensor_f32(&format!("{name}.b1"), &[hidden], b1));
-        let prelu = self.constant(tensor_f32(&format!("{name}.prelu"), &[1], &[prelu]));
-        let w2 = self.constant(tensor_f32(&format!("{name}.w2"), &[1, hidden], w2));
-        let b2 = self.constant(tensor_f32(&format!("{name}.b2"), &[1], &[b2]));
+        let [w1, b1, prelu, w2, b2] =
+            calibration::head_tensors(name, head).map(|tensor| self.constant(tensor));
         let axis = self.named_i64(&format!("{output}_axis"), 1);
 
         let transposed = || vec![attribute_int("transB", 1)];

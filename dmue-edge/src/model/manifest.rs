@@ -19,6 +19,9 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Sides in pixels that an input may have.
 pub const INPUT_SIZES: std::ops::RangeInclusive<u32> = 8..=1024;
 
+/// Temperatures that probabilities may have.
+pub const TEMPERATURES: std::ops::RangeInclusive<f32> = 0.01..=100.0;
+
 /// Bytes of a name, of the model and of a class.
 pub const LONGEST_NAME: usize = 256;
 
@@ -39,6 +42,9 @@ pub struct Manifest {
     pub input: InputSpec,
     /// Where the weights come from.
     pub training: TrainingInfo,
+    /// T: the probabilities are softmax(logits / T). Fitted by `dmue-train calibrate`; 1 where absent.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub temperature: f32,
     /// Calibrated thresholds on the score, by ascending error rate; none if it was not calibrated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub abstention: Vec<Threshold>,
@@ -146,11 +152,24 @@ impl Manifest {
         validate_input(&self.input)?;
         validate_template(&self.input.template)?;
         validate_abstention(&self.abstention)?;
+        if !TEMPERATURES.contains(&self.temperature) {
+            let reason = format!("{}, allowed are {TEMPERATURES:?}", self.temperature);
+            return wrong("temperature", reason);
+        }
         match self.training.metrics.iter().find(|(_, value)| !value.is_finite()) {
             Some((name, value)) => wrong("training.metrics", format!("`{name}` is {value}")),
             None => Ok(()),
         }
     }
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_one(temperature: &f32) -> bool {
+    *temperature == 1.0
 }
 
 /// The one key that every version has.
@@ -284,10 +303,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_thresholds_reads_and_writes_as_before_they_existed() {
-        let plain = Manifest { abstention: vec![], ..manifest(3, 48, Colour::Gray) };
+    fn a_file_that_was_not_calibrated_reads_and_writes_as_before_that_existed() {
+        let uncalibrated = manifest(3, 48, Colour::Gray);
+        let plain = Manifest { abstention: vec![], temperature: 1.0, ..uncalibrated };
         let json = plain.to_json().unwrap();
-        assert!(!json.contains("abstention"), "{json}");
+        assert!(!json.contains("abstention") && !json.contains("temperature"), "{json}");
         assert_eq!(Manifest::from_json(&json).unwrap(), plain);
     }
 
@@ -320,7 +340,7 @@ mod tests {
 
     #[test]
     fn every_value_that_cannot_be_true_is_named() {
-        let lies: [(&str, Lie); 31] = [
+        let lies: [(&str, Lie); 33] = [
             ("format_version", |m| m.format_version = 0),
             ("name", |m| m.name = " ".into()),
             ("classes", |m| m.classes.truncate(1)),
@@ -350,6 +370,8 @@ mod tests {
             ("abstention", |m| m.abstention[0].threshold = -0.1),
             ("abstention", |m| m.abstention[0].coverage = 1.1),
             ("abstention", |m| m.abstention[0].count = 0),
+            ("temperature", |m| m.temperature = 0.0),
+            ("temperature", |m| m.temperature = f32::NAN),
             ("training.metrics", |m| m.training.metrics = [("nll".into(), f64::NAN)].into()),
             ("training.metrics", |m| m.training.metrics = [("x".into(), f64::INFINITY)].into()),
         ];

@@ -2,8 +2,8 @@
 //! written.
 //!
 //! One file holds everything: a plain ONNX network from input `face` `[N, 1 or 3, S, S]` to the
-//! outputs `logits` `[N, C]`, `feature` `[N, D]`, `score` `[N]` and `alpha` `[N]`; the [`Manifest`]
-//! in `metadata_props`; class means, prior weight and the two uncertainty heads as named
+//! outputs `logits` `[N, C]`, `feature` `[N, D]`, `score` `[N]` and `alpha` `[N]`, and, for other
+//! runtimes, `probabilities` `[N, C]`; the [`Manifest`] in `metadata_props`; class means, prior weight and the two uncertainty heads as named
 //! initialisers that are also wired into the graph. Any ONNX runtime gives the same answers.
 //!
 //! | file | its one reason to change |
@@ -12,12 +12,14 @@
 //! | [`mod@file`] | bytes to a checked model, and back |
 //! | `tensors` | which weights are believed, and the named ones |
 //! | `structure` | which graphs are believed |
+//! | `calibration` | what calibrating changes in a graph |
 //! | `volume` | how much a network may ask for |
 //! | [`preprocess`] | pixels to the input tensor |
 //! | [`runtime`] | tract |
 //! | [`graph`] | the uncertainty as ONNX nodes, and the whole model from its parts |
 //! | [`proto`] | constructors of ONNX' message types |
 
+mod calibration;
 mod error;
 pub mod file;
 #[cfg(test)]
@@ -48,9 +50,13 @@ pub const FEATURE: &str = "feature";
 pub const SCORE: &str = "score";
 /// Name of the output with the paper's confidence, `[N]`, 0..1.
 pub const ALPHA: &str = "alpha";
-/// All outputs that a model has, in the order they are written.
+/// Name of the output softmax(logits / T), `[N, C]`; files written before it existed have none.
+pub const PROBABILITIES: &str = "probabilities";
+/// All outputs that a model must have, in the order they are written.
 pub const OUTPUTS: [&str; 4] = [LOGITS, FEATURE, SCORE, ALPHA];
 
+/// Name of the initialiser with T, which is the manifest's temperature, `[1]`.
+pub const TEMPERATURE: &str = "temperature";
 /// Name of the initialiser with the mean unit features `mu_i`, `[C, D]`.
 pub const CLASS_MEANS: &str = "class_means";
 /// Name of the initialiser with the weight `n0` of the class means, `[1]`.

@@ -43,7 +43,7 @@ pub struct Model {
 pub struct Inference {
     /// `[C]`, in the order of the manifest's classes.
     pub logits: Vec<f32>,
-    /// softmax(logits) `[C]`, sums to 1.
+    /// softmax(logits / T) `[C]` with the manifest's temperature T, sums to 1.
     pub probabilities: Vec<f32>,
     /// `[D]`, before neck and head, not normalised.
     pub feature: Vec<f32>,
@@ -118,7 +118,7 @@ impl Model {
     pub fn infer_tensor(&self, face: &[f32]) -> Result<Inference> {
         let [logits, feature] = self.network.run(face)?;
         let Confidence { score, alpha } = self.uncertainty.confidence(&feature, &logits, None);
-        Inference::new(logits, feature, score, alpha)
+        Inference::new(logits, feature, [score, alpha], self.manifest.temperature)
     }
 
     fn check_on_a_probe(&self, graph: &Network) -> Result<(), ModelError> {
@@ -157,7 +157,12 @@ pub fn run_graph<'a>(
 }
 
 impl Inference {
-    fn new(logits: Vec<f32>, feature: Vec<f32>, score: f32, alpha: f32) -> Result<Self> {
+    fn new(
+        logits: Vec<f32>,
+        feature: Vec<f32>,
+        [score, alpha]: [f32; 2],
+        temperature: f32,
+    ) -> Result<Self> {
         for (name, values) in
             OUTPUTS.iter().zip([&logits[..], &feature[..], &[score][..], &[alpha][..]])
         {
@@ -165,7 +170,7 @@ impl Inference {
                 return Err(Error::Run(format!("output `{name}` holds {value}")));
             }
         }
-        Ok(Self { probabilities: softmax(&logits), logits, feature, score, alpha })
+        Ok(Self { probabilities: softmax(&logits, temperature), logits, feature, score, alpha })
     }
 }
 
@@ -176,9 +181,10 @@ impl std::fmt::Debug for Model {
 }
 
 /// Numbers of any scale to probabilities `[C]` that sum to 1.
-fn softmax(logits: &[f32]) -> Vec<f32> {
+fn softmax(logits: &[f32], temperature: f32) -> Vec<f32> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+    let share = |logit: &f32| ((logit - largest) / temperature).exp();
+    let exponentials: Vec<f32> = logits.iter().map(share).collect();
     let sum: f32 = exponentials.iter().sum();
     exponentials.iter().map(|value| value / sum).collect()
 }
@@ -213,12 +219,14 @@ struct Network {
     plan: Arc<TypedRunnableModel>,
     /// `[channels, S, S]` of one face.
     shape: [usize; 3],
+    temperature: f32,
 }
 
 impl Network {
     fn new(model: TypedModel, file: &ModelFile) -> Result<Self, ModelError> {
         let plan = guarded(|| model.into_runnable())?;
-        Ok(Self { plan, shape: file.manifest.input.shape() })
+        let Manifest { input, temperature, .. } = &file.manifest;
+        Ok(Self { plan, shape: input.shape(), temperature: *temperature })
     }
 
     /// The first `COUNT` outputs for one face.
@@ -236,7 +244,8 @@ impl Network {
     fn run_whole(&self, face: &[f32]) -> Result<Inference> {
         let [logits, feature, score, alpha] = self.run(face)?;
         let first = |values: &[f32]| values.first().copied().unwrap_or(f32::NAN);
-        Inference::new(logits, feature, first(&score), first(&alpha))
+        let confidences = [first(&score), first(&alpha)];
+        Inference::new(logits, feature, confidences, self.temperature)
     }
 
     fn run_plan<const COUNT: usize>(&self, face: &[f32]) -> TractResult<[Vec<f32>; COUNT]> {

@@ -1,7 +1,7 @@
 //! Which weights are believed, and the named ones that make up the uncertainty.
 
 use super::proto::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
-use super::{ALPHA_HEAD, CLASS_MEANS, ModelError, PRIOR_WEIGHT, SCORE_HEAD};
+use super::{ALPHA_HEAD, CLASS_MEANS, ModelError, PRIOR_WEIGHT, SCORE_HEAD, TEMPERATURE};
 use crate::uncertainty::{PairwiseUncertainty, Prior, TwoLayerHead, alpha_inputs, score_inputs};
 
 /// Dimensions that a tensor may have.
@@ -48,6 +48,13 @@ pub(super) fn uncertainty(
     let score_head = named.head(SCORE_HEAD, score_inputs(classes))?;
     let alpha_head = named.head(ALPHA_HEAD, alpha_inputs(classes))?;
     Ok(PairwiseUncertainty::new(prior, score_head, alpha_head)?)
+}
+
+/// What `probabilities` are tempered by; nothing in a file from before it had them.
+pub(super) fn temperature(tensors: &[TensorProto]) -> Result<Option<f32>, ModelError> {
+    let named = Named { tensors, classes: 0 };
+    let present = tensors.iter().any(|tensor| tensor.name == TEMPERATURE);
+    present.then(|| named.scalar(TEMPERATURE)).transpose()
 }
 
 /// The named initialisers of one file.

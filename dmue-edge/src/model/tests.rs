@@ -90,9 +90,10 @@ fn logits_and_feature_are_those_of_the_network() {
             assert!((f64::from(*a) - b).abs() < 1e-5, "{found:?} {expected:?}");
         }
     }
-    let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
+    let tempered = |logit: &f64| (logit / f64::from(model.manifest().temperature)).exp();
+    let sum: f64 = logits.iter().map(tempered).sum();
     for (probability, logit) in answer.probabilities.iter().zip(&logits) {
-        assert!((f64::from(*probability) - logit.exp() / sum).abs() < 1e-6);
+        assert!((f64::from(*probability) - tempered(logit) / sum).abs() < 1e-6);
     }
 }
 
@@ -118,7 +119,9 @@ fn the_graph_takes_any_batch() {
     let outputs = batched.run(tvec!(input.into_tvalue())).unwrap();
     for (row, face) in faces.chunks(144).enumerate() {
         let answer = alone.infer_tensor(face).unwrap();
-        let expected = [answer.logits, answer.feature, vec![answer.score], vec![answer.alpha]];
+        let (score, alpha) = (vec![answer.score], vec![answer.alpha]);
+        let expected = [answer.logits, answer.feature, score, alpha, answer.probabilities];
+        assert_eq!(outputs.len(), expected.len());
         for (output, expected) in outputs.iter().zip(expected) {
             assert_eq!(output.shape()[0], 3);
             let output = output.to_plain_array_view::<f32>().unwrap();
@@ -302,4 +305,36 @@ fn the_manifest_stands_under_its_key() {
     let proto = model(1, 3, Colour::Gray);
     assert_eq!(proto.metadata_props[0].key, MANIFEST_KEY);
     assert_eq!((proto.ir_version, proto.opset_import[0].version), (8, 17));
+}
+
+/// Temperature and score head are changed in the graph and by the formulas alike, also in a file from before
+/// there were probabilities.
+#[test]
+fn a_recalibrated_file_answers_by_formula_and_graph_alike() {
+    for outputs in [4, 5] {
+        let mut proto = model(3, 4, Colour::Gray);
+        let before = load(&proto).unwrap().infer(&crop(7, 12, 1)).unwrap();
+        if outputs == 4 {
+            let graph = proto.graph.as_mut().unwrap();
+            graph.output.retain(|output| output.name != PROBABILITIES);
+            graph
+                .node
+                .retain(|node| !["uncertainty.tempered", PROBABILITIES].contains(&&*node.name));
+            graph.initializer.retain(|tensor| tensor.name != TEMPERATURE);
+        }
+        let mut file = ModelFile::check(proto).unwrap();
+        file.manifest.temperature = 2.0;
+        file.uncertainty = file.uncertainty.recalibrated(0.5, 0.25);
+        let proto = file.into_proto().unwrap();
+        let changed = load(&proto).unwrap(); // compares formula and graph
+        let after = changed.infer(&crop(7, 12, 1)).unwrap();
+        let logit = |score: f32| (score / (1.0 - score)).ln();
+        assert!((logit(after.score) - (0.5 * logit(before.score) + 0.25)).abs() < 1e-4);
+        let (found, expected) = (after.probabilities[1] / after.probabilities[0], {
+            ((before.logits[1] - before.logits[0]) / 2.0).exp()
+        });
+        assert!((found / expected - 1.0).abs() < 1e-4, "{found} {expected}");
+        let tempered = proto.graph.unwrap();
+        assert!(tempered.output.iter().any(|output| output.name == PROBABILITIES));
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod calibrate;
+pub mod compare;
 pub mod data;
 pub mod data_crop;
 pub mod data_inspect;
@@ -10,3 +11,4 @@ pub mod eval;
 pub mod export;
 pub mod fit;
 pub mod report;
+pub mod stress;

@@ -32,10 +32,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let options = Options { run: run.clone(), against: against.clone(), resamples: *resamples };
     let report = report::build(&options, device)?;
     for table in &report.tables {
-        println!("{}\n{}\n", table.title, table.note);
-        println!("{}", table.header.join(" | "));
-        table.rows.iter().for_each(|row| println!("{}", row.join(" | ")));
-        println!();
+        println!("{}", table.markdown());
     }
     let bytes = report::write(&report, out, &format!("Report on {}", run.display()))?;
     eprintln!("{}: {bytes} bytes", out.join("index.html").display());

@@ -172,17 +172,6 @@ impl Dataset {
         self.labels.is_empty()
     }
 
-    /// The mirror images of all, with their labels.
-    pub fn mirrored(&self) -> Self {
-        Self {
-            classes: self.classes.clone(),
-            images: self.images.flip([3]),
-            labels: self.labels.clone(),
-            annotated: self.annotated.clone(),
-            votes: self.votes.clone(),
-        }
-    }
-
     /// Synthetic ambiguity (seed section 2): replaces `share` of the labels by another class, all
     /// others equally likely; [`Self::annotated`] keeps what they were.
     pub fn flip_labels(&mut self, share: f64, seed: u64) {

@@ -4,6 +4,7 @@ pub mod affectnet;
 pub mod affectnet_arrays;
 pub mod affectnet_list;
 pub mod augment;
+pub mod corrupt;
 pub mod crop;
 pub mod dataset;
 pub mod degrade;

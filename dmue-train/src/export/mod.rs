@@ -52,7 +52,7 @@ pub fn export(run: &RunFolder, out: &Path, device: Device) -> Result<Report> {
     correct_prior(&mut model, &config, &data.train, device)?;
 
     let means = class_means::class_means(&model, &data.train, device);
-    let held_out = score_head::Examples::new(&model, &data.held_out, &means, device);
+    let held_out = score_head::Examples::new(&model, &data.held_out, &means, device, config.seed);
     let score = score_head::fit(&held_out, config.seed);
     let uncertainty = uncertainty(&config, &means, &score, &model)?;
 
@@ -148,6 +148,7 @@ fn manifest(out: &Path, config: &Config, info: &RunInfo, data: &RunData) -> Resu
             seed: config.seed,
             metrics: BTreeMap::new(),
         },
+        temperature: 1.0,
         abstention: Vec::new(),
     })
 }

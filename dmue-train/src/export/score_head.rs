@@ -2,13 +2,17 @@
 //! say whether its label is right.
 
 use dmue_edge::uncertainty::{ShapeError, TwoLayerHead};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor, nn};
 
-use super::{target_outputs, values};
+use super::values;
 use crate::config::{Optimiser as Settings, Rule};
+use crate::data::corrupt::{Corruption, without_face};
 use crate::data::dataset::Dataset;
 use crate::model::dmue::Dmue;
 use crate::model::uncertainty::{scale, unit};
+use crate::train::epoch::normalise;
 use crate::train::optimiser::Optimiser;
 
 const HIDDEN: i64 = 16;
@@ -26,13 +30,24 @@ const SETTINGS: Settings = Settings {
 };
 const MIN_DEVIATION: f64 = 1e-6;
 
-/// What the head learns from: a row per held-out face and per its mirror image.
+/// Faces per forward pass.
+const BATCH: usize = 256;
+/// What a corrupted face and a crop without a face count for, beside a face as it is.
+const CORRUPTED: f64 = 0.25;
+const WITHOUT_FACE: f64 = 0.25;
+
+/// What the head learns from: each held-out face, its mirror image, the face in a bad condition, and a crop
+/// without a face, whose label is never right.
 #[derive(Debug)]
 pub struct Examples {
     /// `[n, 4C+1]`
     inputs: Tensor,
     /// 1 where the predicted label is right `[n]`.
     right: Tensor,
+    /// What each counts for `[n]`.
+    weights: Tensor,
+    /// Share of the faces as they are that are labelled right.
+    accuracy: f64,
 }
 
 /// The fitted head: sigmoid(W2 . PReLU(W1 x + b1) + b2).
@@ -59,25 +74,54 @@ pub fn inputs(feature: &Tensor, logits: &Tensor, means: &Tensor) -> Tensor {
 }
 
 impl Examples {
-    /// Runs the target branch over the held-out faces and their mirror images.
-    pub fn new(model: &Dmue, data: &Dataset, means: &Tensor, device: Device) -> Self {
-        let mirrored = data.mirrored();
-        let (rows, hits): (Vec<Tensor>, Vec<Tensor>) = [data, &mirrored]
-            .map(|data| {
-                let (logits, feature) = target_outputs(model, data, device);
-                let labels: Vec<i64> = data.labels.iter().map(|&label| label as i64).collect();
-                let right = logits.argmax(1, false).eq_tensor(&Tensor::from_slice(&labels));
-                (inputs(&feature, &logits, &means.to_device(Device::Cpu)), right)
-            })
-            .into_iter()
-            .unzip();
-        Self { inputs: Tensor::cat(&rows, 0), right: Tensor::cat(&hits, 0).to_kind(Kind::Float) }
+    /// Runs the target branch over all views of the held-out faces.
+    pub fn new(model: &Dmue, data: &Dataset, means: &Tensor, device: Device, seed: u64) -> Self {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        let (mut inputs_of, mut right_of, mut weights_of, mut hits) = (vec![], vec![], vec![], 0.);
+        let means = means.to_device(Device::Cpu);
+        let indices: Vec<usize> = (0..data.len()).collect();
+        for chunk in indices.chunks(BATCH) {
+            let (images, labels) = data.batch(chunk, Device::Cpu);
+            for (place, (view, weight, has_face)) in
+                views(&images, &mut generator).into_iter().enumerate()
+            {
+                let output = model.forward_target(&normalise(&view.to_device(device)));
+                let [logits, feature] =
+                    [output.logits, output.feature].map(|values| values.to_device(Device::Cpu));
+                let right = logits.argmax(1, false).eq_tensor(&labels).to_kind(Kind::Float);
+                let right = right * if has_face { 1. } else { 0. };
+                if place < 2 {
+                    hits += right.sum(Kind::Double).double_value(&[]) / 2.;
+                }
+                inputs_of.push(inputs(&feature, &logits, &means));
+                weights_of.push(right.full_like(weight));
+                right_of.push(right);
+            }
+        }
+        let [inputs, right, weights] =
+            [inputs_of, right_of, weights_of].map(|parts| Tensor::cat(&parts, 0));
+        Self { inputs, right, weights, accuracy: hits / data.len() as f64 }
     }
 
-    /// Share of right labels.
+    /// Share of the held-out faces, as they are and mirrored, that are labelled right.
     pub fn accuracy(&self) -> f64 {
-        self.right.mean(Kind::Double).double_value(&[])
+        self.accuracy
     }
+}
+
+/// (images, what each counts for, whether there is a face): as they are, mirrored, corrupted, without a face.
+fn views(images: &Tensor, generator: &mut ChaCha8Rng) -> [(Tensor, f64, bool); 4] {
+    let corrupted = (0..images.size()[0]).map(|row| {
+        let kind = Corruption::ALL[generator.random_range(0..Corruption::ALL.len())];
+        kind.apply(&images.narrow(0, row, 1), &[generator.random()], generator)
+    });
+    let corrupted = Tensor::cat(&corrupted.collect::<Vec<_>>(), 0);
+    [
+        (images.shallow_clone(), 1., true),
+        (images.flip([3]), 1., true),
+        (corrupted, CORRUPTED, true),
+        (without_face(images, generator), WITHOUT_FACE, false),
+    ]
 }
 
 /// Full-batch AdamW on the cross entropy of "the label is right"; inputs are standardised for the
@@ -94,8 +138,8 @@ pub fn fit(examples: &Examples, seed: u64) -> ScoreHead {
         let logits = head.logits(&inputs);
         let loss = logits.binary_cross_entropy_with_logits(
             &examples.right,
-            None::<Tensor>,
-            None::<Tensor>,
+            Some(&examples.weights),
+            None,
             tch::Reduction::Mean,
         );
         optimiser.step(&loss, step as f64, STEPS as f64);

@@ -9,6 +9,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
+use super::figures::Panel;
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
 
@@ -208,17 +209,17 @@ impl Canvas<'_> {
         Ok(())
     }
 
-    /// Curves over epochs with axes, labels and a legend.
+    /// Curves with axes, labels and a legend.
     ///
     /// # Errors
     /// A font that cannot be drawn.
-    pub fn curves(&self, frame: Frame, title: &str, unit: &str, curves: &[Curve]) -> Result<()> {
+    pub fn curves(&self, frame: Frame, panel: &Panel) -> Result<()> {
+        let Panel { title, x, y, curves } = panel;
         let area = self.area.clone().shrink((frame.x, frame.y), (frame.width, frame.height));
         let all = || curves.iter().flat_map(|curve| &curve.points);
         let (low, high) = range(all().map(|point| point.1));
         let last = all().map(|point| point.0).fold(1., f64::max);
-        let ends = |curve: &Curve| Some((curve.points.first()?.1, curve.points.last()?.1));
-        let rising = curves.iter().find_map(ends).is_some_and(|(first, last)| last > first);
+        let legend = free_corner(curves);
         let font = |height: i32| TextStyle::from((FONT, height).into_font()).color(&self.theme.ink);
         let mut chart = ChartBuilder::on(&area)
             .caption(title, font(24))
@@ -235,9 +236,9 @@ impl Canvas<'_> {
             .label_style(font(18))
             .axis_desc_style(font(20))
             .x_labels(last.min(10.) as usize)
-            .x_label_formatter(&|epoch| format!("{epoch:.0}"))
-            .x_desc("epoch")
-            .y_desc(unit)
+            .x_label_formatter(&|value| format!("{value:.0}"))
+            .x_desc(*x)
+            .y_desc(*y)
             .draw()
             .map_err(failed)?;
         for (index, curve) in curves.iter().enumerate() {
@@ -251,10 +252,7 @@ impl Canvas<'_> {
         }
         chart
             .configure_series_labels()
-            .position(match rising {
-                true => SeriesLabelPosition::LowerRight,
-                false => SeriesLabelPosition::UpperRight,
-            })
+            .position(legend)
             .background_style(self.theme.background)
             .border_style(self.theme.grid)
             .label_font(font(18))
@@ -284,6 +282,22 @@ impl FaceImage {
             }
         }
         scaled
+    }
+}
+
+/// Where curves like the first leave room: under one that rises to a level, over one that rises to the end.
+fn free_corner(curves: &[Curve]) -> SeriesLabelPosition {
+    let shape = |curve: &Curve| {
+        let height = |place: usize| curve.points.get(place).map(|point| point.1);
+        let last = curve.points.len().checked_sub(1)?;
+        Some((height(0)?, height(last / 2)?, height(last)?))
+    };
+    match curves.iter().find_map(shape) {
+        Some((first, middle, last)) if last > first && middle < (first + last) / 2. => {
+            SeriesLabelPosition::UpperLeft
+        }
+        Some((first, _, last)) if last > first => SeriesLabelPosition::LowerRight,
+        _ => SeriesLabelPosition::UpperRight,
     }
 }
 

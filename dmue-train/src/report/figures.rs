@@ -12,8 +12,8 @@ const STRIP_FACE: i32 = 112;
 /// What a figure shows.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// Panels of curves side by side: title, unit of y, curves.
-    Curves(Vec<(String, &'static str, Vec<Curve>)>),
+    /// Panels of curves side by side.
+    Curves(Vec<Panel>),
     /// Faces with bars beside them, in `columns`.
     Bars {
         /// Short class names under the bars.
@@ -27,6 +27,19 @@ pub enum Content {
     },
     /// Faces in rows with a line under each.
     Strips(Vec<Strip>),
+}
+
+/// Curves over a common axis.
+#[derive(Clone, Debug)]
+pub struct Panel {
+    /// Over them.
+    pub title: String,
+    /// What x is, with its unit; it begins at 0.
+    pub x: &'static str,
+    /// What y is, or its unit.
+    pub y: &'static str,
+    /// The curves.
+    pub curves: Vec<Curve>,
 }
 
 /// A face and the bar charts beside it.
@@ -90,9 +103,9 @@ impl Content {
     pub fn draw(&self, canvas: &Canvas<'_>) -> Result<()> {
         match self {
             Self::Curves(panels) => {
-                for (index, (title, unit, curves)) in panels.iter().enumerate() {
+                for (index, panel) in panels.iter().enumerate() {
                     let frame = Frame { x: 780 * index as i32, y: 0, width: 780, height: 560 };
-                    canvas.curves(frame, title, unit, curves)?;
+                    canvas.curves(frame, panel)?;
                 }
                 Ok(())
             }

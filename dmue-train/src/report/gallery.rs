@@ -2,7 +2,7 @@
 
 use super::canvas::{Curve, FaceImage};
 use super::crowd::Crowd;
-use super::figures::{Cell, Content, Item, Strip};
+use super::figures::{Cell, Content, Item, Panel, Strip};
 use super::opened::{Opened, Rows};
 use super::page::Figure;
 use super::statistics::largest;
@@ -32,10 +32,14 @@ pub fn curves(studies: &[Study]) -> Figure {
     let term = |name: &'static str| move |logged: &Logged| logged.loss.get(name).copied();
     let all: Vec<&Study> = studies.iter().collect();
     let panels = vec![
-        ("Cross entropy of the target branch, L_wce".into(), "nats", of(&mining, &term("target"))),
-        ("Auxiliary branches, L_aux".into(), "nats", of(&mining, &term("auxiliary"))),
-        (
-            "Validation accuracy".into(),
+        over_epochs(
+            "Cross entropy of the target branch, L_wce",
+            "nats",
+            of(&mining, &term("target")),
+        ),
+        over_epochs("Auxiliary branches, L_aux", "nats", of(&mining, &term("auxiliary"))),
+        over_epochs(
+            "Validation accuracy",
             "per cent",
             of(&all, &|logged| Some(100. * logged.valid_accuracy)),
         ),
@@ -47,6 +51,10 @@ pub fn curves(studies: &[Study]) -> Figure {
             .into(),
         content: Content::Curves(panels),
     }
+}
+
+fn over_epochs(title: &str, y: &'static str, curves: Vec<Curve>) -> Panel {
+    Panel { title: title.into(), x: "epoch", y, curves }
 }
 
 /// Figure 2: what is mined for a few faces as training goes on, beside the crowd.

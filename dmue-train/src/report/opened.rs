@@ -144,9 +144,9 @@ impl Opened {
     pub fn measures(&self, outputs: &Outputs) -> Vec<Measure> {
         let means = class_means(&self.model, &self.data.train, self.device);
         let means = means.to_device(Device::Cpu);
-        let examples =
-            score_head::Examples::new(&self.model, &self.data.held_out, &means, self.device);
-        let head = score_head::fit(&examples, self.config.seed);
+        let (held_out, seed) = (&self.data.held_out, self.config.seed);
+        let examples = score_head::Examples::new(&self.model, held_out, &means, self.device, seed);
+        let head = score_head::fit(&examples, seed);
         let inputs = score_head::inputs(&outputs.feature, &outputs.logits, &means);
         let shares = outputs.logits.softmax(1, Kind::Double);
         let entropy = -(&shares * (&shares + 1e-12).log()).sum_dim_intlist(

@@ -82,6 +82,14 @@ pub fn write(out: &Path, title: &str, tables: &[Table], figures: &[Figure]) -> R
 }
 
 impl Table {
+    /// As Markdown: title, table, note.
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        let rule = "|---".repeat(self.header.len());
+        format!("{}\n\n{}{rule}|\n{rows}\n{}\n", self.title, line(&self.header), self.note)
+    }
+
     fn render(&self, page: &mut String) {
         let cells = |tag: &str, cells: &[String]| {
             cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect::<String>()

@@ -28,7 +28,7 @@ fn extra(proto: &mut pb::ModelProto, extra: pb::NodeProto) {
 type Lie = fn(&mut pb::ModelProto);
 
 /// What is done to a good file of 3 classes, and a part of the words that must come back.
-const LIES: [(&str, Lie); 63] = [
+const LIES: [(&str, Lie); 64] = [
     ("it holds no graph", |m| m.graph = None),
     ("no `dmue.manifest` in metadata_props", |m| m.metadata_props[0].key = "manifest".into()),
     ("`dmue.manifest` stands 2 times", |m| m.metadata_props.push(m.metadata_props[0].clone())),
@@ -58,9 +58,12 @@ const LIES: [(&str, Lie); 63] = [
     ("output `logits` is missing", |m| drop(graph(m).output.remove(0))),
     ("output `feature` is missing", |m| drop(graph(m).output.remove(1))),
     ("output `score` is missing", |m| graph(m).output[2].name = "certainty".into()),
-    ("output `alpha` is missing", |m| drop(graph(m).output.pop())),
-    ("node `output` reads `probabilities`", |m| {
-        graph(m).output.push(value_info("probabilities", &[3]));
+    ("output `alpha` is missing", |m| drop(graph(m).output.remove(3))),
+    ("node `output` reads `certainty`", |m| {
+        graph(m).output.push(value_info("certainty", &[3]));
+    }),
+    ("manifest's temperature is wrong: 1.25, the graph divides by 2", |m| {
+        *tensor(m, TEMPERATURE) = tensor_f32(TEMPERATURE, &[1], &[2.0])
     }),
     ("initialiser `class_means` is missing", |m| {
         graph(m).initializer.retain(|t| t.name != CLASS_MEANS)

@@ -1,0 +1,51 @@
+//! `dmue-train stress`
+
+use std::path::PathBuf;
+
+use dmue_train::report::page::write;
+use dmue_train::stress::{Options, stress};
+use dmue_train::{Error, Result};
+
+/// Arguments of `stress`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The exported file.
+    #[arg(long)]
+    model: PathBuf,
+    /// Labelled faces, as `fit --data` takes them.
+    #[arg(long)]
+    data: PathBuf,
+    /// Photos, or folders of them: their parts without a face stand for backgrounds, alone and behind pasted faces.
+    #[arg(long, num_args = 1..)]
+    photos: Vec<PathBuf>,
+    /// Faces of each measurement.
+    #[arg(long, default_value_t = 1000)]
+    faces: usize,
+    /// Seeds all draws.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder for index.html with the curves and report.json.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Leave bad rows out and say how many, instead of stopping at the first.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+/// Measures, prints Markdown and, where asked for, writes the page.
+#[expect(clippy::print_stdout, reason = "the tables are the command's output")]
+pub fn run(arguments: Arguments) -> Result<()> {
+    let Arguments { model, data, photos, faces, seed, out, skip_bad } = arguments;
+    if faces == 0 {
+        return Err(Error::Config("--faces 0: must be 1 or more".into()));
+    }
+    let found = stress(&Options { model, data, photos, faces, seed, skip_bad })?;
+    for table in &found.tables {
+        println!("{}\n", table.markdown());
+    }
+    if let Some(out) = out {
+        let bytes = write(&out, "Under stress", &found.tables, &found.figures)?;
+        eprintln!("{}: {bytes} bytes", out.join("index.html").display());
+    }
+    Ok(())
+}

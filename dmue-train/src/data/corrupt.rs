@@ -1,0 +1,229 @@
+//! Faces as bad conditions show them, and crops without a face: what a score must fall for.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Kind, Tensor};
+
+/// One way of losing a face. Severity 0 changes nothing, 1 leaves next to nothing to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Corruption {
+    /// Gaussian blur, deviation up to a tenth of the side.
+    Blur,
+    /// Gaussian noise, deviation up to 0.5 of 0..1.
+    Noise,
+    /// Light down to 3 %, with the noise that a sensor has, as whole steps of 255.
+    Darkness,
+    /// A uniform rectangle over up to 80 % of the image.
+    Occlusion,
+    /// Turned by up to 180 degrees, either way.
+    Rotation,
+    /// Down to a side of 4 pixels and enlarged again.
+    Downscale,
+}
+
+/// Deviation of a sensor's noise on 0..1.
+const SENSOR: f64 = 0.01;
+
+impl Corruption {
+    /// All, in the order of reports.
+    pub const ALL: [Self; 6] =
+        [Self::Blur, Self::Noise, Self::Darkness, Self::Occlusion, Self::Rotation, Self::Downscale];
+
+    /// As reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Blur => "blur",
+            Self::Noise => "noise",
+            Self::Darkness => "darkness",
+            Self::Occlusion => "occlusion",
+            Self::Rotation => "rotation",
+            Self::Downscale => "downscaling",
+        }
+    }
+
+    /// Images `[N,ch,S,S]` in 0..1, each with a severity of its own, 0..=1 -> the same shape and range.
+    pub fn apply(self, images: &Tensor, severities: &[f64], generator: &mut ChaCha8Rng) -> Tensor {
+        let each = severities.iter().enumerate().map(|(row, &severity)| {
+            self.one(&images.narrow(0, row as i64, 1), severity, generator)
+        });
+        Tensor::cat(&each.collect::<Vec<_>>(), 0).clamp(0., 1.)
+    }
+
+    fn one(self, image: &Tensor, severity: f64, generator: &mut ChaCha8Rng) -> Tensor {
+        let side = image.size()[2];
+        match self {
+            _ if severity <= 0. => image.shallow_clone(),
+            Self::Blur => blur(image, 0.1 * severity * side as f64),
+            Self::Noise => image + noise(image, generator) * (0.5 * severity),
+            Self::Darkness => {
+                let light = 1. - 0.97 * severity;
+                ((image * light + noise(image, generator) * SENSOR) * 255.).round() / 255.
+            }
+            Self::Occlusion => covered(image, 0.8 * severity, generator),
+            Self::Rotation => turned(image, 180. * severity * sign(generator)),
+            Self::Downscale => {
+                let small = (side as f64 * (4. / side as f64).powf(severity)).round() as i64;
+                let shrunk = image.adaptive_avg_pool2d([small.max(1); 2]);
+                shrunk.upsample_bilinear2d([side; 2], false, None, None)
+            }
+        }
+    }
+}
+
+/// Crops without a face, made of faces `[N,ch,S,S]`: a fifth of the side enlarged, tiles in another order, or
+/// smooth noise with the face's own mean and contrast.
+pub fn without_face(images: &Tensor, generator: &mut ChaCha8Rng) -> Tensor {
+    let each = (0..images.size()[0]).map(|row| {
+        let image = images.narrow(0, row, 1);
+        match generator.random_range(0..3) {
+            0 => patch(&image, generator),
+            1 => shuffled(&image, generator),
+            _ => clouds(&image, generator),
+        }
+    });
+    Tensor::cat(&each.collect::<Vec<_>>(), 0).clamp(0., 1.)
+}
+
+fn patch(image: &Tensor, generator: &mut ChaCha8Rng) -> Tensor {
+    let side = image.size()[2];
+    let part = (side / 5).max(2);
+    let mut start = || generator.random_range(0..=side - part);
+    let (top, left) = (start(), start());
+    let part = image.narrow(2, top, part).narrow(3, left, part);
+    part.contiguous().upsample_bilinear2d([side; 2], false, None, None)
+}
+
+/// 4x4 tiles, drawn in any order.
+fn shuffled(image: &Tensor, generator: &mut ChaCha8Rng) -> Tensor {
+    const TILES: i64 = 4;
+    let side = image.size()[2];
+    let tile = side / TILES;
+    let cut = image.narrow(2, 0, tile * TILES).narrow(3, 0, tile * TILES);
+    let mut order: Vec<i64> = (0..TILES * TILES).collect();
+    for last in (1..order.len()).rev() {
+        order.swap(last, generator.random_range(0..=last));
+    }
+    let row = |row: i64| {
+        let tiles = (0..TILES).map(|column| {
+            let from = order[(row * TILES + column) as usize];
+            cut.narrow(2, from / TILES * tile, tile).narrow(3, from % TILES * tile, tile)
+        });
+        Tensor::cat(&tiles.collect::<Vec<_>>(), 3)
+    };
+    let whole = Tensor::cat(&(0..TILES).map(row).collect::<Vec<_>>(), 2);
+    whole.upsample_bilinear2d([side; 2], false, None, None)
+}
+
+fn clouds(image: &Tensor, generator: &mut ChaCha8Rng) -> Tensor {
+    let (side, channels) = (image.size()[2], image.size()[1]);
+    let coarse = generator.random_range(2..=side / 3);
+    let small = Tensor::zeros([1, channels, coarse, coarse], (Kind::Float, Device::Cpu));
+    let smooth = noise(&small, generator).upsample_bilinear2d([side; 2], false, None, None);
+    smooth * image.std(true) + image.mean(Kind::Float)
+}
+
+/// Standard normal, of the shape of `image`; every channel the same, as a gray sensor's.
+fn noise(image: &Tensor, generator: &mut ChaCha8Rng) -> Tensor {
+    let size = image.size();
+    let normal = |_| {
+        let (u, v): (f64, f64) = (generator.random(), generator.random());
+        ((-2. * (1. - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32
+    };
+    let values: Vec<f32> = (0..size[2] * size[3]).map(normal).collect();
+    Tensor::from_slice(&values).view([1, 1, size[2], size[3]]).expand(size.as_slice(), false)
+}
+
+fn sign(generator: &mut ChaCha8Rng) -> f64 {
+    if generator.random() { 1. } else { -1. }
+}
+
+/// Gaussian blur of deviation `deviation` pixels, border pixels repeated.
+fn blur(image: &Tensor, deviation: f64) -> Tensor {
+    let reach = (3. * deviation).ceil().min((image.size()[2] - 1) as f64) as i64;
+    let places = Tensor::arange_start(-reach, reach + 1, (Kind::Float, Device::Cpu));
+    let weights = (places.square() / (-2. * deviation * deviation)).exp();
+    let weights = &weights / weights.sum(Kind::Float);
+    let channels = image.size()[1];
+    let along = |shape: [i64; 4]| weights.view(shape).repeat([channels, 1, 1, 1]);
+    let padded = image.replication_pad2d([reach; 4]);
+    let conv = |x: &Tensor, w: Tensor| x.conv2d(&w, None::<Tensor>, 1, 0, 1, channels);
+    conv(&conv(&padded, along([1, 1, 1, -1])), along([1, 1, -1, 1]))
+}
+
+fn covered(image: &Tensor, share: f64, generator: &mut ChaCha8Rng) -> Tensor {
+    let side = image.size()[2];
+    let length = ((side as f64 * share.sqrt()).round() as i64).clamp(1, side);
+    let mut start = || generator.random_range(0..=side - length);
+    let (top, left) = (start(), start());
+    let grey = generator.random::<f64>();
+    let covered = image.copy();
+    let _ = covered.narrow(2, top, length).narrow(3, left, length).fill_(grey);
+    covered
+}
+
+fn turned(image: &Tensor, degrees: f64) -> Tensor {
+    let (sine, cosine) = degrees.to_radians().sin_cos();
+    let rows = [cosine, -sine, 0., sine, cosine, 0.].map(|value| value as f32);
+    let grid = Tensor::affine_grid_generator(
+        &Tensor::from_slice(&rows).view([1, 2, 3]),
+        image.size(),
+        false,
+    );
+    image.grid_sampler(&grid, 0, 1, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn face() -> Tensor {
+        let waves = Tensor::arange(32 * 32, (Kind::Float, Device::Cpu)).view([1, 1, 32, 32]);
+        (waves * 0.37).sin() * 0.3 + 0.5
+    }
+
+    #[test]
+    fn nothing_changes_at_severity_0_and_more_at_more() {
+        let face = face();
+        for corruption in Corruption::ALL {
+            let mut generator = ChaCha8Rng::seed_from_u64(3);
+            let images = face.repeat([200, 1, 1, 1]);
+            let mut change = |severity: f64| {
+                let changed = corruption.apply(&images, &[severity; 200], &mut generator);
+                assert_eq!(changed.size(), images.size());
+                assert!(
+                    changed.min().double_value(&[]) >= 0. && changed.max().double_value(&[]) <= 1.
+                );
+                (changed - &images).abs().mean(Kind::Float).double_value(&[])
+            };
+            assert_eq!(change(0.), 0., "{corruption:?}");
+            let (little, much) = (change(0.2), change(0.9));
+            assert!(little > 1e-3 && much > 1.05 * little || corruption == Corruption::Rotation);
+            assert!(much > 0.02, "{corruption:?}: {little} {much}");
+        }
+    }
+
+    #[test]
+    fn blur_and_half_a_turn_do_what_they_say() {
+        let dot = Tensor::zeros([1, 1, 31, 31], (Kind::Float, Device::Cpu));
+        let _ = dot.narrow(2, 15, 1).narrow(3, 15, 1).fill_(1.);
+        let spread = blur(&dot, 2.);
+        assert!((spread.sum(Kind::Float).double_value(&[]) - 1.).abs() < 1e-5);
+        let rows = Tensor::arange(31, (Kind::Float, Device::Cpu)).view([1, 1, 31, 1]) - 15.;
+        let variance = (rows.square() * spread).sum(Kind::Float).double_value(&[]);
+        assert!((variance - 4.).abs() < 0.1, "{variance}");
+        let back = turned(&face(), 180.).flip([2, 3]);
+        assert!((back - face()).abs().max().double_value(&[]) < 1e-4);
+    }
+
+    #[test]
+    fn crops_without_a_face_keep_shape_and_range() {
+        let faces = face().repeat([60, 3, 1, 1]);
+        let crops = without_face(&faces, &mut ChaCha8Rng::seed_from_u64(1));
+        assert_eq!(crops.size(), faces.size());
+        assert!(crops.min().double_value(&[]) >= 0. && crops.max().double_value(&[]) <= 1.);
+        let apart = (crops - faces).abs().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
+        assert!(apart.min().double_value(&[]) > 1e-2);
+    }
+}

@@ -1,0 +1,246 @@
+//! What becomes of answers and scores when faces get worse, when there is none, and on the whole way from a
+//! camera's frame.
+
+use std::path::{Path, PathBuf};
+
+use dmue_edge::face::align::FaceCrop;
+use dmue_edge::model::Model;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Kind, Tensor};
+
+use crate::data::corrupt::{Corruption, without_face};
+use crate::data::dataset::{Dataset, Source};
+use crate::error::Result;
+use crate::eval::crop_spec;
+use crate::report::canvas::Curve;
+use crate::report::figures::{Content, Panel};
+use crate::report::page::{Figure, Table};
+
+pub mod backgrounds;
+pub mod camera;
+
+/// Severities of a curve, 0 to 1.
+const STEPS: usize = 10;
+/// Share of the faces as they are that get an answer, at the threshold that crops without a face are held to.
+const ANSWERED: f64 = 0.9;
+
+/// What to put under stress, on what.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The exported file.
+    pub model: PathBuf,
+    /// Labelled faces.
+    pub data: PathBuf,
+    /// Photos whose parts without a face stand for backgrounds; none leaves that and the camera out.
+    pub photos: Vec<PathBuf>,
+    /// Distinct faces of each measurement, the first of the data.
+    pub faces: usize,
+    /// Seeds all draws.
+    pub seed: u64,
+    /// Leave bad rows out.
+    pub skip_bad: bool,
+}
+
+/// Tables and figures of a page.
+#[derive(Debug)]
+pub struct Stress {
+    /// What was measured.
+    pub tables: Vec<Table>,
+    /// Curves over severity.
+    pub figures: Vec<Figure>,
+}
+
+/// Runs everything.
+///
+/// # Errors
+/// A model, data or photos that cannot be read.
+pub fn stress(options: &Options) -> Result<Stress> {
+    let model = Model::open(&options.model).map_err(dmue_edge::Error::from)?;
+    let mut source = Source::open(&options.data, crop_spec(&model), options.skip_bad)?;
+    source.drop_duplicates();
+    source.samples.truncate(options.faces);
+    let known = known(&model, &source);
+    let source = source.select(&known)?;
+    let (faces, labels) = faces(&model, &source)?;
+    let mut generator = ChaCha8Rng::seed_from_u64(options.seed);
+
+    let levels = Levels::measure(&model, &faces, &labels, &mut generator)?;
+    let mut tables = vec![levels.table()];
+    let threshold = levels.threshold();
+    let made = scores(&model, &without_face(&faces, &mut generator))?;
+    let mut missing = vec![("made of faces: an enlarged part, tiles, clouds".to_owned(), made)];
+    if !options.photos.is_empty() {
+        let scenes = backgrounds::Scenes::open(&options.photos)?;
+        let crops = scenes.crops(labels.len(), crop_spec(&model), &mut generator)?;
+        missing.push(("parts of the photos without a face".to_owned(), of_crops(&model, &crops)?));
+        tables.push(without(&missing, threshold));
+        tables.push(camera::measure(&options.model, &model, &source, &scenes, &mut generator)?);
+    } else {
+        tables.push(without(&missing, threshold));
+    }
+    Ok(Stress { tables, figures: vec![levels.figure()] })
+}
+
+fn known(model: &Model, source: &Source) -> Vec<String> {
+    let classes = &model.manifest().classes;
+    source.classes.iter().filter(|name| classes.contains(name)).cloned().collect()
+}
+
+/// Faces `[n,ch,S,S]` in 0..1 and the place of each label among the model's classes.
+fn faces(model: &Model, source: &Source) -> Result<(Tensor, Vec<usize>)> {
+    let data = Dataset::new(source)?;
+    let indices: Vec<usize> = (0..data.len()).collect();
+    let (faces, _) = data.batch(&indices, Device::Cpu);
+    let classes = &model.manifest().classes;
+    let place = |label: &usize| {
+        let name = &data.classes[*label];
+        classes.iter().position(|class| class == name).unwrap_or(0)
+    };
+    Ok((faces, data.labels.iter().map(place).collect()))
+}
+
+/// Predicted class and score of each of the images `[n,ch,S,S]` in 0..1.
+fn answers(model: &Model, images: &Tensor) -> Result<Vec<(usize, f32)>> {
+    let size = images.size();
+    let bytes = (images * 255.).round().to_kind(Kind::Uint8).permute([0, 2, 3, 1]).contiguous();
+    let bytes = Vec::<u8>::try_from(bytes.view([-1]))?;
+    let (channels, side) = (size[1] as u32, size[2] as u32);
+    let of_one = |pixels: &[u8]| {
+        let crop = FaceCrop { size: side, channels, pixels: pixels.to_vec() };
+        let inference = model.infer(&crop)?;
+        Ok((dmue_edge::uncertainty::predicted_class(&inference.logits), inference.score))
+    };
+    bytes.chunks((channels * side * side) as usize).map(of_one).collect()
+}
+
+fn scores(model: &Model, images: &Tensor) -> Result<Vec<f32>> {
+    Ok(answers(model, images)?.into_iter().map(|answer| answer.1).collect())
+}
+
+fn of_crops(model: &Model, crops: &[FaceCrop]) -> Result<Vec<f32>> {
+    crops.iter().map(|crop| Ok(model.infer(crop)?.score)).collect()
+}
+
+/// Mean score and accuracy of each corruption at each severity.
+struct Levels {
+    /// `[corruption][step]` (mean score, accuracy)
+    means: Vec<Vec<(f64, f64)>>,
+    /// Scores of the faces as they are.
+    clean: Vec<f32>,
+}
+
+impl Levels {
+    fn measure(
+        model: &Model,
+        faces: &Tensor,
+        labels: &[usize],
+        generator: &mut ChaCha8Rng,
+    ) -> Result<Self> {
+        let clean = scores(model, faces)?;
+        let mut means = vec![];
+        for corruption in Corruption::ALL {
+            let mut of_steps = vec![];
+            for step in 0..=STEPS {
+                let severities = vec![step as f64 / STEPS as f64; labels.len()];
+                let answers = answers(model, &corruption.apply(faces, &severities, generator))?;
+                let count = labels.len() as f64;
+                let score = answers.iter().map(|answer| f64::from(answer.1)).sum::<f64>() / count;
+                let pairs = answers.iter().zip(labels);
+                let right = pairs.filter(|(answer, label)| answer.0 == **label).count() as f64;
+                of_steps.push((score, right / count));
+            }
+            means.push(of_steps);
+        }
+        Ok(Self { means, clean })
+    }
+
+    /// The score that [`ANSWERED`] of the faces as they are reach.
+    fn threshold(&self) -> f32 {
+        let mut sorted = self.clean.clone();
+        sorted.sort_by(f32::total_cmp);
+        sorted[((1. - ANSWERED) * sorted.len() as f64) as usize]
+    }
+
+    fn table(&self) -> Table {
+        let shown = [0, 2, 4, 6, 8, 10];
+        let rows = Corruption::ALL.iter().zip(&self.means).map(|(corruption, means)| {
+            let cell = |&step: &usize| {
+                let (score, accuracy) = means[step];
+                format!("{:.0} / {:.0}", 100. * accuracy, 100. * score)
+            };
+            let falls = means.windows(2).all(|pair| pair[1].0 <= pair[0].0);
+            let falls = if falls { "yes" } else { "no" }.to_owned();
+            let name = corruption.name().to_owned();
+            std::iter::once(name).chain(shown.iter().map(cell)).chain([falls]).collect()
+        });
+        let severities = shown.map(|step| format!("{step}/{STEPS}"));
+        let header = ["accuracy / mean score %".to_owned()].into_iter().chain(severities);
+        Table {
+            title: "Faces in bad conditions".into(),
+            note: format!(
+                "{} faces, by severity. The last column says whether the mean score never rises over all {} \
+                 severities.",
+                self.clean.len(),
+                STEPS + 1
+            ),
+            header: header.chain(["the score falls".to_owned()]).collect(),
+            rows: rows.collect(),
+        }
+    }
+
+    fn figure(&self) -> Figure {
+        let curves = |value: fn(&(f64, f64)) -> f64| -> Vec<Curve> {
+            let curve = |(corruption, means): (&Corruption, &Vec<(f64, f64)>)| Curve {
+                name: corruption.name().into(),
+                points: means
+                    .iter()
+                    .enumerate()
+                    .map(|(step, mean)| (100. * step as f64 / STEPS as f64, 100. * value(mean)))
+                    .collect(),
+            };
+            Corruption::ALL.iter().zip(&self.means).map(curve).collect()
+        };
+        let panel = |title: &str, curves| Panel {
+            title: title.into(),
+            x: "severity, per cent",
+            y: "per cent",
+            curves,
+        };
+        Figure {
+            name: "corruption",
+            title: "Score and accuracy as faces get worse".into(),
+            caption: "Left: mean score. Right: share of right answers. A score that is worth having falls as the \
+                      answers do."
+                .into(),
+            content: Content::Curves(vec![
+                panel("Mean score", curves(|mean| mean.0)),
+                panel("Accuracy", curves(|mean| mean.1)),
+            ]),
+        }
+    }
+}
+
+fn without(kinds: &[(String, Vec<f32>)], threshold: f32) -> Table {
+    let row = |(name, scores): &(String, Vec<f32>)| {
+        let unsure = scores.iter().filter(|score| **score < threshold).count();
+        let mean = scores.iter().map(|score| f64::from(*score)).sum::<f64>() / scores.len() as f64;
+        let count = scores.len();
+        let share = 100. * unsure as f64 / count as f64;
+        vec![name.clone(), count.to_string(), format!("{mean:.2}"), format!("{share:.1}")]
+    };
+    Table {
+        title: "Crops without a face".into(),
+        note: format!(
+            "\"Unsure\" is a score below {threshold:.3}, which {:.0} % of the faces as they are reach.",
+            100. * ANSWERED
+        ),
+        header: ["crops", "count", "mean score", "unsure %"].map(String::from).to_vec(),
+        rows: kinds.iter().map(row).collect(),
+    }
+}
+
+/// Names a path in errors.
+fn in_photo(path: &Path, reason: impl std::fmt::Display) -> crate::Error {
+    crate::Error::Data { file: path.into(), reason: reason.to_string() }
+}
