@@ -99,6 +99,7 @@ fn window_scores(
 fn area(frames: &[&Frame], scores: Vec<f32>) -> f64 {
     let answer = |(frame, score): (&&Frame, f32)| Answer {
         label: frame.label,
+        logits: frame.inference.logits.clone(),
         probabilities: frame.inference.probabilities.clone(),
         score,
         alpha: frame.inference.alpha,

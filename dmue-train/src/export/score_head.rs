@@ -17,13 +17,19 @@ use crate::train::optimiser::Optimiser;
 
 const HIDDEN: i64 = 16;
 const STEPS: usize = 300;
-/// The weight decay is strong: a few thousand examples for 600 weights.
+/// Weight of the squared distance from where the head begins: a few thousand examples for 600 weights. Chosen by
+/// four folds of held-out faces, from 0.0003 to 0.1: more cost crops without a face, less cost AURC.
+const HELD: f64 = 0.003;
+/// What the head begins as: log p of the most likely class, and of the next, and a constant.
+const START: [f64; 3] = [1., -0.7, 1.5];
+/// Of the other weights at the beginning.
+const DEVIATION: f64 = 0.02;
 const SETTINGS: Settings = Settings {
     rule: Rule::Adamw,
     body_rate: 1e-2,
     head_rate: 1e-2,
     uncertainty_rate: 0.,
-    weight_decay: 1.,
+    weight_decay: 0.,
     warmup: 0.,
     average: 0.,
     steps: None,
@@ -133,6 +139,7 @@ pub fn fit(examples: &Examples, seed: u64) -> ScoreHead {
     let inputs = (&examples.inputs - &mean) / &deviation;
     let store = nn::VarStore::new(Device::Cpu);
     let head = ScoreHead::new(&store.root(), inputs.size()[1]);
+    let begun = [&head.weight1, &head.weight2].map(|weight| weight.detach().copy());
     let mut optimiser = Optimiser::new(&store, &SETTINGS);
     for step in 0..STEPS {
         let logits = head.logits(&inputs);
@@ -142,22 +149,34 @@ pub fn fit(examples: &Examples, seed: u64) -> ScoreHead {
             None,
             tch::Reduction::Mean,
         );
-        optimiser.step(&loss, step as f64, STEPS as f64);
+        let moved = (&head.weight1 - &begun[0]).square().sum(Kind::Float)
+            + (&head.weight2 - &begun[1]).square().sum(Kind::Float);
+        optimiser.step(&(loss + moved * HELD), step as f64, STEPS as f64);
     }
     head.folded(&mean, &deviation)
 }
 
 impl ScoreHead {
+    /// The lead of the most likely class over the next, from which the fit moves as far as examples ask for.
     fn new(path: &nn::Path, inputs: i64) -> Self {
-        let normal = |fan_in: i64| nn::Init::Randn { mean: 0., stdev: 1. / (fan_in as f64).sqrt() };
-        Self {
+        let normal =
+            |fan_in: i64| nn::Init::Randn { mean: 0., stdev: DEVIATION / (fan_in as f64).sqrt() };
+        let head = Self {
             weight1: path.var("w1_weight", &[HIDDEN, inputs], normal(inputs)),
             bias1: path.var("b1", &[HIDDEN], nn::Init::Const(0.)),
             // A slope of 1 starts as a linear head; few examples speak for more.
             slope: path.var("prelu", &[1], nn::Init::Const(1.)),
             weight2: path.var("w2_weight", &[1, HIDDEN], normal(HIDDEN)),
-            bias2: path.var("b2", &[1], nn::Init::Const(0.)),
-        }
+            bias2: path.var("b2", &[1], nn::Init::Const(START[2])),
+        };
+        let likely = inputs - (inputs - 1) / 4; // the first of the C sorted log-probabilities
+        tch::no_grad(|| {
+            for (place, value) in [(likely, START[0]), (likely + 1, START[1])] {
+                let _ = head.weight1.narrow(0, 0, 1).narrow(1, place, 1).fill_(value);
+            }
+            let _ = head.weight2.narrow(1, 0, 1).fill_(1.);
+        });
+        head
     }
 
     /// The same head for inputs that are not standardised.
