@@ -9,6 +9,9 @@ use crate::report::canvas::Curve;
 use crate::report::figures::{Content, Panel};
 use crate::report::page::{Figure, Table};
 
+/// (x, y) of a curve.
+type Points = Vec<(f64, f64)>;
+
 /// One line a model.
 pub fn summary(entries: &[Entry]) -> Table {
     let row = |entry: &Entry| {
@@ -86,14 +89,14 @@ pub fn bias(entries: &[Entry]) -> Table {
 
 /// Stated against true share of right answers; risk against coverage.
 pub fn curves(entries: &[Entry]) -> Figure {
-    let of = |curve: &dyn Fn(&[Answer]) -> Vec<(f64, f64)>| -> Vec<Curve> {
+    let of = |curve: fn(&[Answer]) -> Points| -> Vec<Curve> {
         let named = |entry: &Entry| Curve {
             name: entry.name.clone(),
             points: scaled(curve(&entry.known())),
         };
         entries.iter().map(named).collect()
     };
-    let mut stated = of(&|answers| reliability(answers, Answer::max_softmax, BINS));
+    let mut stated = of(|answers| reliability(answers, Answer::max_softmax, BINS));
     stated.push(Curve { name: "true".into(), points: vec![(0., 0.), (100., 100.)] });
     let panel = |title: &str, x, y, curves| Panel { title: title.into(), x, y, curves };
     Figure {
@@ -109,7 +112,7 @@ pub fn curves(entries: &[Entry]) -> Figure {
                 "Risk and coverage",
                 "answered, per cent of the faces",
                 "wrong, per cent of these",
-                of(&|answers| risk_coverage(answers, score)),
+                of(|answers| risk_coverage(answers, score)),
             ),
         ]),
     }
@@ -124,7 +127,7 @@ fn most_frequent(entry: &Entry) -> usize {
     (0..entry.classes.len()).max_by_key(|&label| count(label)).unwrap_or(0)
 }
 
-fn scaled(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+fn scaled(points: Points) -> Points {
     points.into_iter().map(|(x, y)| (100. * x, 100. * y)).collect()
 }
 
