@@ -80,8 +80,7 @@ pub fn answers(model: &Model, source: &Source) -> Result<Vec<Answer>> {
 
 /// What the model takes.
 pub fn crop_spec(model: &Model) -> CropSpec {
-    let input = &model.manifest().input;
-    CropSpec { size: input.size, colour: input.colour }
+    CropSpec::of_input(&model.manifest().input)
 }
 
 /// Classifies every distinct face of `source`.

@@ -73,15 +73,8 @@ pub fn nll(answers: &[Answer]) -> f64 {
 /// Expected calibration error over `bins` equal bins of `confidence`: the mean distance, weighted by
 /// the bin's share, between mean confidence and share of right answers.
 pub fn ece(answers: &[Answer], confidence: impl Fn(&Answer) -> f32, bins: usize) -> f64 {
-    let mut sums = vec![(0f64, 0f64); bins];
-    for answer in answers {
-        let value = f64::from(confidence(answer));
-        let bin = ((value * bins as f64) as usize).min(bins - 1);
-        sums[bin].0 += value;
-        sums[bin].1 += f64::from(u8::from(answer.right()));
-    }
-    sums.iter().map(|(confidence, right)| (confidence - right).abs()).sum::<f64>()
-        / answers.len() as f64
+    let distance = |[confidence, right, _]: &[f64; 3]| (confidence - right).abs();
+    binned(answers, confidence, bins).iter().map(distance).sum::<f64>() / answers.len() as f64
 }
 
 /// (mean confidence, share of right answers) of each of `bins` equal bins that holds at least 1 % of the answers.
@@ -90,34 +83,38 @@ pub fn reliability(
     confidence: impl Fn(&Answer) -> f32,
     bins: usize,
 ) -> Vec<(f64, f64)> {
+    let enough = answers.len() as f64 / 100.;
+    let full = |[_, _, count]: &[f64; 3]| *count > 0. && *count >= enough;
+    let bins = binned(answers, confidence, bins).into_iter().filter(full);
+    bins.map(|[confidence, right, count]| (confidence / count, right / count)).collect()
+}
+
+/// Sum of confidences, right answers and all answers of each bin.
+fn binned(answers: &[Answer], confidence: impl Fn(&Answer) -> f32, bins: usize) -> Vec<[f64; 3]> {
     let mut sums = vec![[0f64; 3]; bins];
     for answer in answers {
         let value = f64::from(confidence(answer));
         let sum = &mut sums[((value * bins as f64) as usize).min(bins - 1)];
         *sum = [sum[0] + value, sum[1] + f64::from(u8::from(answer.right())), sum[2] + 1.];
     }
-    let enough = answers.len() as f64 / 100.;
-    let full = sums.into_iter().filter(|sum| sum[2] > 0. && sum[2] >= enough);
-    full.map(|[confidence, right, count]| (confidence / count, right / count)).collect()
+    sums
 }
 
-/// (share of the answers, share of errors among these), most confident first, at every per cent.
+/// (share of the answers, share of errors among these), most confident first, at every per cent; ties as in
+/// [`aurc`].
 pub fn risk_coverage(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> Vec<(f64, f64)> {
-    let mut sorted: Vec<&Answer> = answers.iter().collect();
-    sorted.sort_by(|a, b| confidence(b).total_cmp(&confidence(a)));
+    let risks = statistics::risks(&values(answers, confidence), &wrong(answers));
     let at = |per_cent: usize| {
-        let count = (sorted.len() * per_cent).div_ceil(100);
-        let wrong = sorted[..count].iter().filter(|answer| !answer.right()).count();
-        (count as f64 / sorted.len() as f64, wrong as f64 / count as f64)
+        let count = (risks.len() * per_cent).div_ceil(100);
+        (count as f64 / risks.len() as f64, risks[count - 1])
     };
-    if sorted.is_empty() { vec![] } else { (1..=100).map(at).collect() }
+    if risks.is_empty() { vec![] } else { (1..=100).map(at).collect() }
 }
 
 /// Area under the risk-coverage curve: the share of errors among the k most confident answers,
 /// averaged over k = 1..n. Equally confident answers share their errors evenly.
 pub fn aurc(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> f64 {
-    let wrong: Vec<bool> = answers.iter().map(|answer| !answer.right()).collect();
-    statistics::aurc(&values(answers, confidence), &wrong)
+    statistics::aurc(&values(answers, confidence), &wrong(answers))
 }
 
 /// Probability that a right answer has a higher confidence than a wrong one; ties count half.
@@ -125,6 +122,10 @@ pub fn aurc(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> f64 {
 pub fn auroc(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> f64 {
     let right: Vec<bool> = answers.iter().map(Answer::right).collect();
     statistics::auroc(&values(answers, confidence), &right)
+}
+
+fn wrong(answers: &[Answer]) -> Vec<bool> {
+    answers.iter().map(|answer| !answer.right()).collect()
 }
 
 fn values(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> Vec<f64> {

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use common::faces;
 use dmue_train::config::{Config, Latent, Objective};
 use dmue_train::report::opened::Opened;
+use dmue_train::report::page::write;
 use dmue_train::report::recovery::{flipped, recovered};
-use dmue_train::report::{Options, build, write};
+use dmue_train::report::{Options, build};
 use dmue_train::train::folder::{RunFolder, RunInfo};
 use dmue_train::train::run::{Paths, RunData, fit};
 use tch::Device;
@@ -86,7 +87,7 @@ fn a_report_compares_draws_and_refuses() {
     assert_eq!(names, ["figure1", "figure2", "figure3", "figure4", "figure5", "figure6"]);
 
     let out = runs.path("report");
-    let bytes = write(&report, &out, "Made <faces>").unwrap();
+    let bytes = write(&out, "Made <faces>", &report.tables, &report.figures).unwrap();
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     assert_eq!(page.len(), bytes);
     assert_eq!(page.matches("data:image/png;base64,").count(), 12, "six figures in two themes");

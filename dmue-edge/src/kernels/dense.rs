@@ -83,8 +83,8 @@ impl Dense {
         let tiling = Tiling::new(pixels, output.blocks(), tiles, blocks_each);
         let mut packed = Vec::with_capacity(depth * output.pixel);
         for group in tiling.groups() {
+            let end = group.start + tiling.vectors(&group).1;
             for &place in &order {
-                let end = group.start + group.len().next_multiple_of(blocks_each);
                 let channels = group.start * LANES..end * LANES;
                 packed.extend(channels.map(|channel| match channel < output.channels {
                     true => weights.kernel[channel * depth + place],
@@ -163,9 +163,8 @@ impl Dense {
     ) {
         let mut weights = &self.weights[..];
         for group in self.tiling.groups() {
-            let vectors = group.len().div_ceil(self.tiling.blocks_each);
-            let width = vectors * self.tiling.blocks_each * LANES;
-            let (of_group, others) = weights.split_at(self.depth * width);
+            let (vectors, blocks) = self.tiling.vectors(&group);
+            let (of_group, others) = weights.split_at(self.depth * blocks * LANES);
             weights = others;
             let whole = pixels.len() / self.tiling.pixels * self.tiling.pixels;
             let middle = pixels.start + whole;

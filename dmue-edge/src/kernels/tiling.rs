@@ -11,7 +11,7 @@ pub(super) struct Tiling {
     blocks: usize,
     all_blocks: usize,
     /// Of an accumulator.
-    pub blocks_each: usize,
+    blocks_each: usize,
 }
 
 impl Tiling {
@@ -35,6 +35,12 @@ impl Tiling {
         let by_cost = |tile: &(usize, usize)| (cost(tile), Reverse(tile.0 * tile.1));
         let (pixels, chosen) = sizes.min_by_key(by_cost).unwrap_or((1, 1));
         Self { pixels, blocks: chosen * blocks_each, all_blocks, blocks_each }
+    }
+
+    /// Vectors that hold the blocks of a group, and the blocks that these have room for.
+    pub fn vectors(&self, group: &Range<usize>) -> (usize, usize) {
+        let vectors = group.len().div_ceil(self.blocks_each);
+        (vectors, vectors * self.blocks_each)
     }
 
     /// Ranges of output blocks.

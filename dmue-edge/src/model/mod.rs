@@ -3,8 +3,8 @@
 //!
 //! One file holds everything: a plain ONNX network from input `face` `[N, 1 or 3, S, S]` to the
 //! outputs `logits` `[N, C]`, `feature` `[N, D]`, `score` `[N]` and `alpha` `[N]`, and, for other
-//! runtimes, `probabilities` `[N, C]`; the [`Manifest`] in `metadata_props`; class means, prior weight and the two uncertainty heads as named
-//! initialisers that are also wired into the graph. Any ONNX runtime gives the same answers.
+//! runtimes, `probabilities` `[N, C]`; the [`Manifest`] in `metadata_props`; class means, prior weight and the
+//! two uncertainty heads as named initialisers that are also wired into the graph. Any ONNX runtime gives the same answers.
 //!
 //! | file | its one reason to change |
 //! |---|---|

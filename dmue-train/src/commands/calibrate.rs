@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use dmue_edge::model::Model;
 use dmue_edge::model::file::{self, ModelFile};
 use dmue_train::Result;
 use dmue_train::calibrate::{Calibration, ERROR_RATES, calibrate};
 use dmue_train::data::dataset::Source;
-use dmue_train::eval::crop_spec;
+use dmue_train::data::sample::CropSpec;
 
 /// Arguments of `calibrate`.
 #[derive(Debug, clap::Args)]
@@ -48,8 +47,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let bytes = file::read(&arguments.model).map_err(edge)?;
     let mut file = ModelFile::parse(&bytes).map_err(edge)?;
-    let model = Model::from_file(file.clone()).map_err(edge)?;
-    let source = Source::open(&arguments.data, crop_spec(&model), arguments.skip_bad)?;
+    let spec = CropSpec::of_input(&file.manifest.input);
+    let source = Source::open(&arguments.data, spec, arguments.skip_bad)?;
     eprintln!("{}", source.summary);
     let (fitted, other) = source.hold_out(arguments.check, arguments.seed);
     let calibration = calibrate(&mut file, fitted, other, arguments.confidence)?;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use dmue_train::compare::{compare, pictures};
-use dmue_train::report::page::write;
 use dmue_train::{Error, Result};
+
+use super::show;
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +28,6 @@ pub struct Arguments {
 }
 
 /// Measures, prints Markdown and, where asked for, writes the page.
-#[expect(clippy::print_stdout, reason = "the tables are the command's output")]
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { model, others, data, out, skip_bad } = arguments;
     if model.is_empty() && others.is_none() {
@@ -37,12 +37,5 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let entries = compare(model, others.as_deref(), data, *skip_bad)?;
     let tables = [pictures::summary(&entries), pictures::bias(&entries)];
-    for table in &tables {
-        println!("{}\n", table.markdown());
-    }
-    if let Some(out) = out {
-        let bytes = write(out, "Models side by side", &tables, &[pictures::curves(&entries)])?;
-        eprintln!("{}: {bytes} bytes", out.join("index.html").display());
-    }
-    Ok(())
+    show(&tables, &[pictures::curves(&entries)], "Models side by side", out.as_deref())
 }

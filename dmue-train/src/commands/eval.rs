@@ -33,9 +33,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model = Model::open(&arguments.model).map_err(dmue_edge::Error::from)?;
     let mut source = Source::open(&arguments.data, crop_spec(&model), arguments.skip_bad)?;
     if arguments.known_classes {
-        let (known, found) = (&model.manifest().classes, source.classes.clone());
-        let shared: Vec<String> = found.into_iter().filter(|name| known.contains(name)).collect();
-        source = source.select(&shared)?;
+        source = source.of_known(&model.manifest().classes)?;
     }
     eprintln!("{}", source.summary);
     let evaluation = evaluate(&model, source)?;

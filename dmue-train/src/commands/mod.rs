@@ -1,5 +1,10 @@
 //! One file per subcommand: arguments, calls into the library, what a person reads.
 
+use std::path::Path;
+
+use dmue_train::Result;
+use dmue_train::report::page::{Figure, Table, write};
+
 pub mod bench;
 pub mod calibrate;
 pub mod compare;
@@ -12,3 +17,16 @@ pub mod export;
 pub mod fit;
 pub mod report;
 pub mod stress;
+
+/// Prints tables as Markdown and, where a folder is given, writes the page with the figures.
+#[expect(clippy::print_stdout, reason = "the tables are the command's output")]
+fn show(tables: &[Table], figures: &[Figure], title: &str, out: Option<&Path>) -> Result<()> {
+    for table in tables {
+        println!("{}\n", table.markdown());
+    }
+    if let Some(out) = out {
+        let bytes = write(out, title, tables, figures)?;
+        eprintln!("{}: {bytes} bytes", out.join("index.html").display());
+    }
+    Ok(())
+}

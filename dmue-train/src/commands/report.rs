@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use dmue_train::report::{self, Options};
 use dmue_train::{Error, Result, device};
 
+use super::show;
+
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -22,7 +24,6 @@ pub struct Arguments {
 }
 
 /// Writes the report and prints its tables.
-#[expect(clippy::print_stdout, reason = "the tables are the command's output")]
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { run, against, out, resamples } = arguments;
     if !(20..=1_000_000).contains(resamples) {
@@ -31,10 +32,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let device = device::pick();
     let options = Options { run: run.clone(), against: against.clone(), resamples: *resamples };
     let report = report::build(&options, device)?;
-    for table in &report.tables {
-        println!("{}", table.markdown());
-    }
-    let bytes = report::write(&report, out, &format!("Report on {}", run.display()))?;
-    eprintln!("{}: {bytes} bytes", out.join("index.html").display());
-    Ok(())
+    let title = format!("Report on {}", run.display());
+    show(&report.tables, &report.figures, &title, Some(out))
 }

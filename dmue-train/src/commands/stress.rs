@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use dmue_train::report::page::write;
 use dmue_train::stress::{Options, stress};
 use dmue_train::{Error, Result};
+
+use super::show;
 
 /// Arguments of `stress`.
 #[derive(Debug, clap::Args)]
@@ -33,19 +34,11 @@ pub struct Arguments {
 }
 
 /// Measures, prints Markdown and, where asked for, writes the page.
-#[expect(clippy::print_stdout, reason = "the tables are the command's output")]
 pub fn run(arguments: Arguments) -> Result<()> {
     let Arguments { model, data, photos, faces, seed, out, skip_bad } = arguments;
     if faces == 0 {
         return Err(Error::Config("--faces 0: must be 1 or more".into()));
     }
     let found = stress(&Options { model, data, photos, faces, seed, skip_bad })?;
-    for table in &found.tables {
-        println!("{}\n", table.markdown());
-    }
-    if let Some(out) = out {
-        let bytes = write(&out, "Under stress", &found.tables, &found.figures)?;
-        eprintln!("{}: {bytes} bytes", out.join("index.html").display());
-    }
-    Ok(())
+    show(&found.tables, &found.figures, "Under stress", out.as_deref())
 }

@@ -8,6 +8,7 @@ use crate::metrics::{
 use crate::report::canvas::Curve;
 use crate::report::figures::{Content, Panel};
 use crate::report::page::{Figure, Table};
+use crate::report::tables::{header, percent};
 
 /// (x, y) of a curve.
 type Points = Vec<(f64, f64)>;
@@ -129,12 +130,4 @@ fn most_frequent(entry: &Entry) -> usize {
 
 fn scaled(points: Points) -> Points {
     points.into_iter().map(|(x, y)| (100. * x, 100. * y)).collect()
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.2}", 100. * share)
-}
-
-fn header(names: &[&str]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
 }

@@ -105,7 +105,12 @@ impl Plain {
             let (found, expected) = (values.len(), classes.len());
             return Err(fail(format!("gives {found} values, {expected} finite ones are needed")));
         }
-        Ok(if *logits { softmax(&values) } else { values })
+        Ok(match logits {
+            true => crate::export::values(
+                &tch::Tensor::from_slice(&values).softmax(0, tch::Kind::Float),
+            ),
+            false => values,
+        })
     }
 
     fn run(&self, crop: &FaceCrop) -> TractResult<Vec<f32>> {
@@ -133,11 +138,4 @@ impl Description {
             false => [1, channels, side, side],
         }
     }
-}
-
-fn softmax(logits: &[f32]) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let shares: Vec<f32> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-    let sum: f32 = shares.iter().sum();
-    shares.iter().map(|share| share / sum).collect()
 }

@@ -33,8 +33,13 @@ pub fn augment(images: &Tensor, settings: &Augment, seed: u64) -> Tensor {
 fn resample(images: &Tensor, settings: &Augment, generator: &mut ChaCha8Rng) -> Tensor {
     let count = images.size()[0];
     let matrices: Vec<f32> = (0..count).flat_map(|_| affine(settings, generator)).collect();
-    let matrices = Tensor::from_slice(&matrices).view([count, 2, 3]).to_device(images.device());
-    let grid = Tensor::affine_grid_generator(&matrices, images.size(), false);
+    warped(images, &matrices)
+}
+
+/// Images `[N,ch,S,S]` through maps from output to input coordinates, both -1..1: two rows of three a map.
+pub(super) fn warped(images: &Tensor, maps: &[f32]) -> Tensor {
+    let maps = Tensor::from_slice(maps).view([-1, 2, 3]).to_device(images.device());
+    let grid = Tensor::affine_grid_generator(&maps, images.size(), false);
     images.grid_sampler(&grid, 0, 1, false) // bilinear, border pixels repeated
 }
 

@@ -4,6 +4,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
+use super::augment::warped;
+use super::degrade::shrunk_to;
+
 /// One way of losing a face. Severity 0 changes nothing, 1 leaves next to nothing to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Corruption {
@@ -63,8 +66,7 @@ impl Corruption {
             Self::Rotation => turned(image, 180. * severity * sign(generator)),
             Self::Downscale => {
                 let small = (side as f64 * (4. / side as f64).powf(severity)).round() as i64;
-                let shrunk = image.adaptive_avg_pool2d([small.max(1); 2]);
-                shrunk.upsample_bilinear2d([side; 2], false, None, None)
+                shrunk_to(image, small)
             }
         }
     }
@@ -164,12 +166,7 @@ fn covered(image: &Tensor, share: f64, generator: &mut ChaCha8Rng) -> Tensor {
 fn turned(image: &Tensor, degrees: f64) -> Tensor {
     let (sine, cosine) = degrees.to_radians().sin_cos();
     let rows = [cosine, -sine, 0., sine, cosine, 0.].map(|value| value as f32);
-    let grid = Tensor::affine_grid_generator(
-        &Tensor::from_slice(&rows).view([1, 2, 3]),
-        image.size(),
-        false,
-    );
-    image.grid_sampler(&grid, 0, 1, false)
+    warped(image, &rows)
 }
 
 #[cfg(test)]

@@ -99,6 +99,22 @@ impl Source {
         Ok(self)
     }
 
+    /// Leaves out faces of classes that are not `known`, and says how many in the summary.
+    ///
+    /// # Errors
+    /// None of the classes is known.
+    pub fn of_known(self, known: &[String]) -> Result<Self> {
+        let shared: Vec<String> =
+            self.classes.iter().filter(|name| known.contains(name)).cloned().collect();
+        if shared.is_empty() {
+            return Err(Error::Config(format!(
+                "the data have the classes {:?}, the model knows {known:?}: none of them",
+                self.classes
+            )));
+        }
+        self.select(&shared)
+    }
+
     /// Leaves out images whose pixels stand earlier in this set; returns how many.
     pub fn drop_duplicates(&mut self) -> usize {
         let mut seen = HashSet::new();

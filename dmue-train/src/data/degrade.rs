@@ -26,13 +26,18 @@ pub fn shrink(images: &Tensor, share: f64, generator: &mut ChaCha8Rng) -> Tensor
         let small = (side as f64 * generator.random_range(SMALLEST..1.)).round() as i64;
         let shrunk = generator.random::<f64>() < share;
         rows.push(match shrunk {
-            true => image
-                .adaptive_avg_pool2d([small.max(1); 2])
-                .upsample_bilinear2d([side; 2], false, None, None),
+            true => shrunk_to(&image, small),
             false => image,
         });
     }
     Tensor::cat(&rows, 0)
+}
+
+/// Images `[N,ch,S,S]` averaged to a side of `small` pixels and enlarged again.
+pub(super) fn shrunk_to(images: &Tensor, small: i64) -> Tensor {
+    let side = images.size()[2];
+    let shrunk = images.adaptive_avg_pool2d([small.max(1); 2]);
+    shrunk.upsample_bilinear2d([side; 2], false, None, None)
 }
 
 /// Each image `[N,ch,S,S]` of 0..1 with probability `share` as JPEG at a quality of 10 to 90 leaves its

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dmue_edge::face::align::FaceCrop;
-use dmue_edge::model::Colour;
+use dmue_edge::model::{Colour, InputSpec};
 use dmue_edge::photo::Photo;
 
 use crate::config::Model;
@@ -38,6 +38,11 @@ impl CropSpec {
     pub fn of(model: &Model) -> Self {
         let colour = if model.channels == 1 { Colour::Gray } else { Colour::Rgb };
         Self { size: model.size as u32, colour }
+    }
+
+    /// What a model file asks for.
+    pub fn of_input(input: &InputSpec) -> Self {
+        Self { size: input.size, colour: input.colour }
     }
 
     /// Decodes an image file's bytes and brings them to size with the edge's own function; also

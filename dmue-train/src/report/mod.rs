@@ -84,14 +84,6 @@ pub fn build(options: &Options, device: Device) -> Result<Report> {
     Ok(Report { tables, figures })
 }
 
-/// Writes the page, the figures as PNG and the tables as JSON; returns the page's size in bytes.
-///
-/// # Errors
-/// A folder that cannot be written.
-pub fn write(report: &Report, out: &Path, title: &str) -> Result<usize> {
-    page::write(out, title, &report.tables, &report.figures)
-}
-
 /// Figures 3 to 5, as far as there are runs for them.
 fn comparisons(studies: &[Study], valid: &Dataset, crowd: Option<&Crowd>) -> Vec<Figure> {
     let mut figures = vec![];

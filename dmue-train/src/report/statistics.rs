@@ -132,19 +132,23 @@ pub fn auroc(values: &[f64], high: &[bool]) -> f64 {
     (sum - highs * (highs + 1.) / 2.) / (highs * lows)
 }
 
-/// Area under the risk-coverage curve: the share of errors among the k most confident answers,
-/// averaged over k = 1..n. Equally confident answers share their errors evenly.
+/// Area under the risk-coverage curve: the mean of [`risks`].
 pub fn aurc(confidence: &[f64], wrong: &[bool]) -> f64 {
-    let (mut seen, mut errors, mut area) = (0f64, 0f64, 0f64);
+    risks(confidence, wrong).iter().sum::<f64>() / confidence.len() as f64
+}
+
+/// The share of errors among the k most confident answers, k = 1..n. Equally confident answers share their
+/// errors evenly.
+pub fn risks(confidence: &[f64], wrong: &[bool]) -> Vec<f64> {
+    let (mut risks, mut errors) = (vec![], 0f64);
     for group in ranking(confidence).chunk_by(|&a, &b| confidence[a] == confidence[b]) {
         let share = group.iter().filter(|&&index| wrong[index]).count() as f64 / group.len() as f64;
         for _ in group {
-            seen += 1.;
             errors += share;
-            area += errors / seen;
+            risks.push(errors / (risks.len() + 1) as f64);
         }
     }
-    area / confidence.len() as f64
+    risks
 }
 
 #[cfg(test)]

@@ -121,11 +121,11 @@ pub fn recovery(studies: &[Study]) -> Option<Table> {
     })
 }
 
-fn header(names: &[&str]) -> Vec<String> {
+pub(crate) fn header(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.2}", 100. * share)
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use dmue_edge::face::FaceBox;
 use dmue_edge::face::align::FaceCrop;
 use dmue_edge::face::detector::{Detector, DetectorOptions};
-use dmue_edge::frame::{FrameView, PixelFormat};
 use dmue_edge::photo::Photo;
 use image::RgbImage;
 use image::imageops::{FilterType, crop_imm, resize};
@@ -66,8 +65,8 @@ impl Scenes {
     ) -> Result<Vec<FaceCrop>> {
         (0..count)
             .map(|_| {
-                let part = self.part(generator)?;
-                let view = view(&part)?;
+                let part = Photo::from(self.part(generator)?);
+                let view = part.view().map_err(dmue_edge::Error::from)?;
                 Ok(FaceCrop::resized(&view, spec.size, spec.colour))
             })
             .collect()
@@ -95,14 +94,6 @@ impl Scenes {
         }
         Err(Error::Config("the photos are full of faces: give some with background".into()))
     }
-}
-
-/// A frame over an image's pixels.
-pub(super) fn view(image: &RgbImage) -> Result<FrameView<'_>> {
-    let (width, height) = image.dimensions();
-    let stride = 3 * width as usize;
-    FrameView::new(image.as_raw(), width, height, stride, PixelFormat::Rgb24)
-        .map_err(|error| Error::from(dmue_edge::Error::from(error)))
 }
 
 fn widened(FaceBox { x, y, width, height }: FaceBox) -> FaceBox {

@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use dmue_edge::Engine;
-use dmue_edge::model::Model;
+use dmue_edge::photo::Photo;
 use image::{Rgb, RgbImage};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::backgrounds::{Scenes, view};
+use super::backgrounds::Scenes;
 use crate::data::dataset::Source;
 use crate::data::sample::Sample;
 use crate::error::Result;
+use crate::metrics::Answer;
 use crate::report::page::Table;
 
 /// Sides of the pasted faces in pixels.
@@ -23,35 +24,30 @@ const TILT: f64 = 10.;
 /// Share of the side over which a face fades into what is behind it.
 const FADE: f64 = 0.06;
 
-/// Pastes faces of `source` at several sizes, tilted, into frames of `scenes`, and runs the engine on each.
+/// Pastes faces of `source` at several sizes, tilted, into frames of `scenes`, and runs the engine on each. `bare` are the
+/// answers about the bare crops.
 ///
 /// # Errors
 /// An engine that does not open, photos full of faces.
 pub fn measure(
     file: &Path,
-    model: &Model,
     source: &Source,
+    bare: &[Answer],
     scenes: &Scenes,
     generator: &mut ChaCha8Rng,
 ) -> Result<Table> {
     let engine = Engine::builder().model_file(file).build()?;
     let classes = &source.classes;
     let samples = &source.samples[..source.samples.len().min(MOST_FACES)];
-    let bare: Vec<bool> = samples
-        .iter()
-        .map(|sample| {
-            let answer = model.infer(&sample.crop)?;
-            let predicted = dmue_edge::uncertainty::predicted_class(&answer.logits);
-            Ok(model.manifest().classes[predicted] == classes[sample.label])
-        })
-        .collect::<Result<_>>()?;
     let mut rows = vec![];
     for side in SIDES {
         let (mut found, mut right, mut right_bare) = (0usize, 0usize, 0usize);
-        for (sample, bare) in samples.iter().zip(&bare) {
+        for (sample, bare) in samples.iter().zip(bare) {
             let mut frame = scenes.frame(generator)?;
             let centre = paste(&mut frame, sample, side, generator);
-            let result = engine.predict(&view(&frame)?)?;
+            let frame = Photo::from(frame);
+            let frame = frame.view().map_err(dmue_edge::Error::from)?;
+            let result = engine.predict(&frame)?;
             let label = result.predictions.iter().find(|prediction| {
                 prediction.face.is_some_and(|face| {
                     let place = face.bounding_box;
@@ -63,7 +59,7 @@ pub fn measure(
             if let Some(prediction) = label {
                 found += 1;
                 right += usize::from(prediction.label == classes[sample.label]);
-                right_bare += usize::from(*bare);
+                right_bare += usize::from(bare.right());
             }
         }
         let share = |part: usize, of: usize| 100. * part as f64 / of as f64;

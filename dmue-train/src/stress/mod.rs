@@ -11,8 +11,10 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::corrupt::{Corruption, without_face};
 use crate::data::dataset::{Dataset, Source};
+use crate::data::sample::Sample;
 use crate::error::Result;
-use crate::eval::crop_spec;
+use crate::eval::{answers, crop_spec};
+use crate::metrics::{Answer, accuracy};
 use crate::report::canvas::Curve;
 use crate::report::figures::{Content, Panel};
 use crate::report::page::{Figure, Table};
@@ -60,109 +62,92 @@ pub fn stress(options: &Options) -> Result<Stress> {
     let mut source = Source::open(&options.data, crop_spec(&model), options.skip_bad)?;
     source.drop_duplicates();
     source.samples.truncate(options.faces);
-    let known = known(&model, &source);
-    let source = source.select(&known)?;
-    let (faces, labels) = faces(&model, &source)?;
+    let source = source.of_known(&model.manifest().classes)?;
+    let data = Dataset::new(&source)?;
+    let (images, _) = data.batch(&(0..data.len()).collect::<Vec<_>>(), Device::Cpu);
     let mut generator = ChaCha8Rng::seed_from_u64(options.seed);
 
-    let levels = Levels::measure(&model, &faces, &labels, &mut generator)?;
-    let mut tables = vec![levels.table()];
-    let threshold = levels.threshold();
-    let made = scores(&model, &without_face(&faces, &mut generator))?;
+    let faces = Faces { model: &model, source: &source, images };
+    let clean = answers(&model, &source)?;
+    let levels = Levels::measure(&faces, &clean, &mut generator)?;
+    let made = faces.answers(&without_face(&faces.images, &mut generator))?;
+    let made = made.iter().map(|answer| answer.score).collect();
     let mut missing = vec![("made of faces: an enlarged part, tiles, clouds".to_owned(), made)];
-    if !options.photos.is_empty() {
-        let scenes = backgrounds::Scenes::open(&options.photos)?;
-        let crops = scenes.crops(labels.len(), crop_spec(&model), &mut generator)?;
-        missing.push(("parts of the photos without a face".to_owned(), of_crops(&model, &crops)?));
-        tables.push(without(&missing, threshold));
-        tables.push(camera::measure(&options.model, &model, &source, &scenes, &mut generator)?);
+    let mut tables = vec![levels.table(clean.len())];
+    if options.photos.is_empty() {
+        tables.push(without(&missing, threshold(&clean)));
     } else {
-        tables.push(without(&missing, threshold));
+        let scenes = backgrounds::Scenes::open(&options.photos)?;
+        let crops = scenes.crops(clean.len(), crop_spec(&model), &mut generator)?;
+        missing.push(("parts of the photos without a face".to_owned(), of_crops(&model, &crops)?));
+        tables.push(without(&missing, threshold(&clean)));
+        let model = &options.model;
+        tables.push(camera::measure(model, &source, &clean, &scenes, &mut generator)?);
     }
     Ok(Stress { tables, figures: vec![levels.figure()] })
 }
 
-fn known(model: &Model, source: &Source) -> Vec<String> {
-    let classes = &model.manifest().classes;
-    source.classes.iter().filter(|name| classes.contains(name)).cloned().collect()
+/// A model and what it is shown.
+struct Faces<'a> {
+    model: &'a Model,
+    source: &'a Source,
+    /// `[n,ch,S,S]` in 0..1
+    images: Tensor,
 }
 
-/// Faces `[n,ch,S,S]` in 0..1 and the place of each label among the model's classes.
-fn faces(model: &Model, source: &Source) -> Result<(Tensor, Vec<usize>)> {
-    let data = Dataset::new(source)?;
-    let indices: Vec<usize> = (0..data.len()).collect();
-    let (faces, _) = data.batch(&indices, Device::Cpu);
-    let classes = &model.manifest().classes;
-    let place = |label: &usize| {
-        let name = &data.classes[*label];
-        classes.iter().position(|class| class == name).unwrap_or(0)
-    };
-    Ok((faces, data.labels.iter().map(place).collect()))
-}
-
-/// Predicted class and score of each of the images `[n,ch,S,S]` in 0..1.
-fn answers(model: &Model, images: &Tensor) -> Result<Vec<(usize, f32)>> {
-    let size = images.size();
-    let bytes = (images * 255.).round().to_kind(Kind::Uint8).permute([0, 2, 3, 1]).contiguous();
-    let bytes = Vec::<u8>::try_from(bytes.view([-1]))?;
-    let (channels, side) = (size[1] as u32, size[2] as u32);
-    let of_one = |pixels: &[u8]| {
-        let crop = FaceCrop { size: side, channels, pixels: pixels.to_vec() };
-        let inference = model.infer(&crop)?;
-        Ok((dmue_edge::uncertainty::predicted_class(&inference.logits), inference.score))
-    };
-    bytes.chunks((channels * side * side) as usize).map(of_one).collect()
-}
-
-fn scores(model: &Model, images: &Tensor) -> Result<Vec<f32>> {
-    Ok(answers(model, images)?.into_iter().map(|answer| answer.1).collect())
+impl Faces<'_> {
+    /// What the model says of `images` `[n,ch,S,S]` in 0..1 in the faces' place.
+    fn answers(&self, images: &Tensor) -> Result<Vec<Answer>> {
+        let bytes = (images * 255.).round().to_kind(Kind::Uint8).permute([0, 2, 3, 1]);
+        let bytes = Vec::<u8>::try_from(bytes.contiguous().view([-1]))?;
+        let each = bytes.len() / self.source.samples.len();
+        let changed = self.source.samples.iter().zip(bytes.chunks(each)).map(|(sample, pixels)| {
+            let crop = FaceCrop { pixels: pixels.to_vec(), ..sample.crop };
+            Sample { crop, ..sample.clone() }
+        });
+        let (classes, summary) = (self.source.classes.clone(), String::new());
+        answers(self.model, &Source { classes, samples: changed.collect(), summary })
+    }
 }
 
 fn of_crops(model: &Model, crops: &[FaceCrop]) -> Result<Vec<f32>> {
     crops.iter().map(|crop| Ok(model.infer(crop)?.score)).collect()
 }
 
+/// The score that [`ANSWERED`] of the faces as they are reach.
+fn threshold(clean: &[Answer]) -> f32 {
+    let mut sorted: Vec<f32> = clean.iter().map(|answer| answer.score).collect();
+    sorted.sort_by(f32::total_cmp);
+    sorted[((1. - ANSWERED) * sorted.len() as f64) as usize]
+}
+
 /// Mean score and accuracy of each corruption at each severity.
 struct Levels {
     /// `[corruption][step]` (mean score, accuracy)
     means: Vec<Vec<(f64, f64)>>,
-    /// Scores of the faces as they are.
-    clean: Vec<f32>,
 }
 
 impl Levels {
-    fn measure(
-        model: &Model,
-        faces: &Tensor,
-        labels: &[usize],
-        generator: &mut ChaCha8Rng,
-    ) -> Result<Self> {
-        let clean = scores(model, faces)?;
+    /// `clean` are the answers at severity 0.
+    fn measure(faces: &Faces<'_>, clean: &[Answer], generator: &mut ChaCha8Rng) -> Result<Self> {
+        let mean = |answers: &[Answer]| {
+            let scores = answers.iter().map(|answer| f64::from(answer.score));
+            (scores.sum::<f64>() / answers.len() as f64, accuracy(answers))
+        };
         let mut means = vec![];
         for corruption in Corruption::ALL {
-            let mut of_steps = vec![];
-            for step in 0..=STEPS {
-                let severities = vec![step as f64 / STEPS as f64; labels.len()];
-                let answers = answers(model, &corruption.apply(faces, &severities, generator))?;
-                let count = labels.len() as f64;
-                let score = answers.iter().map(|answer| f64::from(answer.1)).sum::<f64>() / count;
-                let pairs = answers.iter().zip(labels);
-                let right = pairs.filter(|(answer, label)| answer.0 == **label).count() as f64;
-                of_steps.push((score, right / count));
+            let mut of_steps = vec![mean(clean)];
+            for step in 1..=STEPS {
+                let severities = vec![step as f64 / STEPS as f64; clean.len()];
+                let corrupted = corruption.apply(&faces.images, &severities, generator);
+                of_steps.push(mean(&faces.answers(&corrupted)?));
             }
             means.push(of_steps);
         }
-        Ok(Self { means, clean })
+        Ok(Self { means })
     }
 
-    /// The score that [`ANSWERED`] of the faces as they are reach.
-    fn threshold(&self) -> f32 {
-        let mut sorted = self.clean.clone();
-        sorted.sort_by(f32::total_cmp);
-        sorted[((1. - ANSWERED) * sorted.len() as f64) as usize]
-    }
-
-    fn table(&self) -> Table {
+    fn table(&self, faces: usize) -> Table {
         let shown = [0, 2, 4, 6, 8, 10];
         let rows = Corruption::ALL.iter().zip(&self.means).map(|(corruption, means)| {
             let cell = |&step: &usize| {
@@ -179,9 +164,8 @@ impl Levels {
         Table {
             title: "Faces in bad conditions".into(),
             note: format!(
-                "{} faces, by severity. The last column says whether the mean score never rises over all {} \
+                "{faces} faces, by severity. The last column says whether the mean score never rises over all {} \
                  severities.",
-                self.clean.len(),
                 STEPS + 1
             ),
             header: header.chain(["the score falls".to_owned()]).collect(),
