@@ -57,9 +57,9 @@ pub fn measure(
     let (store, model) = network(config, classes, device)?;
     let optimiser = Optimiser::new(&store, &config.optimiser);
     let clock = Clock::exact(device);
-    let teachers = None;
+    let (maps, teachers) = (vec![], None);
     let mut trainer =
-        Trainer { config, data: &data, sampler, model, teachers, optimiser, device, clock };
+        Trainer { config, data: &data, maps, sampler, model, teachers, optimiser, device, clock };
     let batches: Vec<_> =
         (0..).flat_map(|seed| trainer.sampler.epoch(seed)).take(WARM_UP + steps).collect();
     for (step, indices) in batches.iter().enumerate() {

@@ -77,6 +77,10 @@ pub struct Data {
     /// of the rare classes, which is taken back by the logarithm of the ratio (method.md 4c).
     #[serde(default)]
     pub natural_prior: bool,
+    /// tau: the exported model's logits have tau * log(share of the class) less than was learnt, for rare classes
+    /// found more often at some cost of frequent ones; 1 answers as for equal shares.
+    #[serde(default)]
+    pub logit_adjustment: f64,
     /// Share of the training images kept out of training, on which the score head is fitted.
     pub held_out: f64,
     /// The classes to train, in this order; faces of others are left out. Empty: all of the data's.
@@ -89,6 +93,18 @@ pub struct Data {
     /// Share of the training labels replaced by another class drawn at random (synthetic ambiguity).
     #[serde(default)]
     pub flip_labels: f64,
+}
+
+impl Data {
+    /// What is added to the logits `[C]` of a network that learned from batches with the shares `sampled`, for
+    /// the prior that the settings ask for; `natural` are the training set's shares.
+    pub fn prior_shift(&self, natural: &[f64], sampled: &[f64]) -> Vec<f64> {
+        let shift = |(natural, sampled): (&f64, &f64)| {
+            let answered = if self.natural_prior { natural } else { sampled };
+            (answered / sampled).ln() - self.logit_adjustment * answered.ln()
+        };
+        natural.iter().zip(sampled).map(shift).collect()
+    }
 }
 
 fn reserved() -> usize {
@@ -187,6 +203,7 @@ impl Config {
         within("epochs", self.epochs as f64, 1., 100_000.)?;
         within("batch", self.batch as f64, 4., 65_536.)?;
         within("data.class_exponent", self.data.class_exponent, 0., 1.)?;
+        within("data.logit_adjustment", self.data.logit_adjustment, 0., 1.)?;
         within("data.held_out", self.data.held_out, 0.01, 0.9)?;
         within("data.flip_labels", self.data.flip_labels, 0., 0.9)?;
         within("model.size", self.model.size as f64, 8., 1024.)?;

@@ -5,7 +5,12 @@ mod common;
 
 use common::{Draws, difference};
 use dmue_train::config::Augment;
-use dmue_train::data::augment::augment;
+use dmue_edge::Photo;
+use dmue_edge::face::align::{FaceCrop, FaceTemplate, align};
+use dmue_edge::face::detector::{Detector, DetectorOptions};
+use dmue_edge::model::Colour;
+use dmue_train::data::alignment::maps;
+use dmue_train::data::augment::{augment, augment_aligned};
 use tch::{Device, Kind, Tensor};
 
 const OFF: Augment = Augment::OFF;
@@ -163,4 +168,44 @@ fn noise_has_variance_30_of_255_and_repeats_with_both_seeds() {
     let deviation = first.std(true).double_value(&[]);
     assert!((deviation - 30f64.sqrt()).abs() < 0.05, "{deviation}"); // 147,456 values: 0.01
     assert_eq!(difference(&first, &noisy()), 0.);
+}
+
+#[test]
+fn a_crop_is_cut_again_as_the_device_would() {
+    let photo = Photo::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/images/astronaut.png"));
+    let photo = photo.unwrap();
+    let view = photo.view().unwrap();
+    let detector = Detector::new(DetectorOptions::default()).unwrap();
+    let landmarks = detector.detect(&view).unwrap()[0].landmarks;
+    let cut = |template: &FaceTemplate| align(&view, &landmarks, template, 96, Colour::Gray);
+    let tensor = |crop: &FaceCrop| Tensor::from_slice(&crop.pixels).view([1, 1, 96, 96]);
+
+    let (sine, cosine) = 15f32.to_radians().sin_cos();
+    let turned = [0.8 * cosine, -0.8 * sine, 0.1, 0.8 * sine, 0.8 * cosine, -0.05];
+    let place = |point: [f32; 2]| {
+        let [x, y] = point.map(|value| 2. * value - 1.);
+        let row = |row: usize| turned[row] * x + turned[row + 1] * y + turned[row + 2];
+        [row(0), row(3)].map(|value| (value + 1.) / 2.)
+    };
+    let FaceTemplate { right_eye, left_eye, nose, mouth } = FaceTemplate::FERPLUS;
+    let [right_eye, left_eye, nose, mouth] = [right_eye, left_eye, nose, mouth].map(place);
+    let crop = tensor(&cut(&FaceTemplate { right_eye, left_eye, nose, mouth }));
+
+    let maps = maps(&crop, 1).unwrap();
+    let map = maps[0].unwrap();
+    let most = map.iter().zip(turned).map(|(found, placed)| (found - placed).abs());
+    assert!(most.fold(0., f32::max) < 0.08, "{map:?}, not {turned:?}"); // of half the side
+    let bytes = |images: &Tensor| images.to_kind(Kind::Float) / 255.;
+    let (crop, device) = (bytes(&crop), bytes(&tensor(&cut(&FaceTemplate::FERPLUS))));
+    let share = |aligned| Augment { aligned, ..OFF };
+    let seen = augment_aligned(&crop, &maps, &share(1.), 5);
+    let distance = |images: &Tensor| (images - &device).abs().mean(Kind::Float).double_value(&[]);
+    assert!(distance(&seen) < 0.4 * distance(&crop), "{}, {}", distance(&seen), distance(&crop));
+    assert!(difference(&augment_aligned(&crop, &maps, &share(0.), 5), &crop) < 1e-4);
+}
+
+#[test]
+fn crops_without_a_face_are_left_as_they_are() {
+    let gray = Tensor::full([2, 1, 48, 48], 90, (Kind::Uint8, Device::Cpu));
+    assert_eq!(maps(&gray, 2).unwrap(), [None, None]);
 }

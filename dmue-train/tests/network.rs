@@ -330,12 +330,18 @@ fn the_prior_moves_trained_probabilities_by_the_ratio_of_the_shares() {
     let images = Tensor::randn([5, 1, 24, 24], (Kind::Float, Device::Cpu));
     let alpha = 0.5;
     let trained = (model.forward_target(&images).logits * alpha).softmax(1, Kind::Float);
-    model.correct_prior(&[0.6, 0.3, 0.1], &[0.4, 0.3, 0.3], alpha);
-    let moved = (model.forward_target(&images).logits * alpha).softmax(1, Kind::Float);
-    let ratio = Tensor::from_slice(&[0.6f32 / 0.4, 1., 0.1 / 0.3]);
-    let weighted = trained * ratio;
-    let expected = &weighted / weighted.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
-    assert!(difference(&moved, &expected) < ROUNDING);
+    let mut data = Config::named("tiny").unwrap().data;
+    let mut check = |natural_prior, logit_adjustment, ratio: [f32; 3]| {
+        (data.natural_prior, data.logit_adjustment) = (natural_prior, logit_adjustment);
+        model.correct_prior(&data.prior_shift(&[0.6, 0.3, 0.1], &[0.4, 0.3, 0.3]), alpha);
+        let moved = (model.forward_target(&images).logits * alpha).softmax(1, Kind::Float);
+        let weighted = &trained * Tensor::from_slice(&ratio);
+        let expected = &weighted / weighted.sum_dim_intlist([1i64].as_slice(), true, Kind::Float);
+        assert!(difference(&moved, &expected) < ROUNDING);
+    };
+    check(true, 0., [0.6 / 0.4, 1., 0.1 / 0.3]);
+    check(true, 1., [1. / 0.4, 1. / 0.3, 1. / 0.3]);
+    check(false, 0.5, [0.4f32.powf(-0.5), 0.3f32.powf(-0.5), 0.3f32.powf(-0.5)]);
 }
 
 #[test]

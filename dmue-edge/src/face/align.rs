@@ -93,9 +93,7 @@ pub fn align(
     size: u32,
     colour: Colour,
 ) -> FaceCrop {
-    let Landmarks { right_eye, left_eye, nose, mouth, .. } = *landmarks;
-    let from = template.points().map(|point| point.map(|value| value * size as f32));
-    let crop_to_frame = Similarity::fit(&from, &[right_eye, left_eye, nose, mouth]);
+    let crop_to_frame = Similarity::crop_to_frame(landmarks, template, size as f32);
     // A scale that exceeds a whole number by rounding alone asks for no further sample.
     let samples = (crop_to_frame.scale() - 1e-3).ceil().clamp(1.0, MAXIMUM_SAMPLES) as u32;
     let rgb: Vec<_> = (0..size * size)
@@ -151,13 +149,23 @@ fn to_byte(value: f32) -> u8 {
 
 /// Turning, scaling and shifting without reflection: `(x, y) -> (a x - b y + tx, b x + a y + ty)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Similarity {
-    a: f32,
-    b: f32,
-    shift: [f32; 2],
+pub struct Similarity {
+    /// Scale times the cosine of the angle.
+    pub a: f32,
+    /// Scale times the sine of the angle.
+    pub b: f32,
+    /// (tx, ty)
+    pub shift: [f32; 2],
 }
 
 impl Similarity {
+    /// From positions in the crop that [`align`] cuts, 0..=`side`, to frame pixels.
+    pub fn crop_to_frame(landmarks: &Landmarks, template: &FaceTemplate, side: f32) -> Self {
+        let Landmarks { right_eye, left_eye, nose, mouth, .. } = *landmarks;
+        let from = template.points().map(|point| point.map(|value| value * side));
+        Self::fit(&from, &[right_eye, left_eye, nose, mouth])
+    }
+
     /// The least-squares fit that brings `from` onto `to`.
     ///
     /// # Formula
@@ -180,7 +188,8 @@ impl Similarity {
         Self { a, b, shift: [to_mean[0] - x, to_mean[1] - y] }
     }
 
-    fn apply(&self, [x, y]: [f32; 2]) -> [f32; 2] {
+    /// Where a position lands.
+    pub fn apply(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         [self.a * x - self.b * y + self.shift[0], self.b * x + self.a * y + self.shift[1]]
     }
 

@@ -12,19 +12,24 @@ use crate::resample::Region;
 /// network's 256 pixels) are left to the finer level, which shows them whole up to twice that size.
 const SMALLEST_SHARE: f32 = 1.0 / 8.0;
 
+/// On a level with a coarser one above, faces over this share of the tile's side are left to the coarser level:
+/// the network places the landmarks of faces that fill its input worse, and what looks whole may be cut.
+const LARGEST_SHARE: f32 = 1.0 / 2.0;
+
 /// One look at a part of the frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Tile {
     /// The part of the frame.
     pub region: Region,
-    /// Shortest side in frame pixels of a face that this tile answers for.
+    /// Longer side in frame pixels of the smallest and the largest face that this tile answers for.
     smallest: f32,
+    largest: f32,
     /// Width and height of the frame.
     frame: [u32; 2],
 }
 
 impl Tile {
-    /// Whether a face found in this tile counts: large enough for the level and not cut by a border
+    /// Whether a face found in this tile counts: of the level's sizes and not cut by a border
     /// of the tile behind which the frame goes on (a neighbour shows that face whole).
     pub fn answers_for(&self, face: &FaceBox) -> bool {
         let whole = |low: f32, size: f32, tile_low: u32, tile_size: u32, frame: u32| {
@@ -33,7 +38,7 @@ impl Tile {
                 && (tile_high == frame || low + size <= tile_high as f32)
         };
         let Region { x, y, width, height } = self.region;
-        face.width.max(face.height) >= self.smallest
+        (self.smallest..=self.largest).contains(&face.width.max(face.height))
             && whole(face.x, face.width, x, width, self.frame[0])
             && whole(face.y, face.height, y, height, self.frame[1])
     }
@@ -52,11 +57,12 @@ pub(crate) fn tiles(width: u32, height: u32, levels: u32) -> Vec<Tile> {
     for (level, side) in sides.iter().enumerate() {
         let finest = level + 1 == sides.len();
         let smallest = if finest { 0.0 } else { *side as f32 * SMALLEST_SHARE };
+        let largest = if level == 0 { f32::INFINITY } else { *side as f32 * LARGEST_SHARE };
         for y in starts(height, *side) {
             for x in starts(width, *side) {
                 let (width_left, height_left) = (width.min(*side), height.min(*side));
                 let region = Region { x, y, width: width_left, height: height_left };
-                tiles.push(Tile { region, smallest, frame: [width, height] });
+                tiles.push(Tile { region, smallest, largest, frame: [width, height] });
             }
         }
     }
@@ -100,6 +106,11 @@ mod tests {
         assert!(!tiles[0].answers_for(&square(10.0, 10.0, 127.0)), "the halves show it better");
         let left_top = tiles[1];
         assert!(left_top.answers_for(&square(-5.0, 10.0, 40.0)));
+        assert!(left_top.answers_for(&square(10.0, 10.0, 256.0)));
+        assert!(
+            !left_top.answers_for(&square(10.0, 10.0, 257.0)),
+            "the whole frame shows it better"
+        );
         assert!(!left_top.answers_for(&square(480.0, 10.0, 40.0)), "cut on the right");
         assert!(!left_top.answers_for(&square(10.0, 480.0, 40.0)), "cut at the bottom");
     }

@@ -33,6 +33,9 @@ pub struct Augment {
     /// Probability of what JPEG at a quality of 10 to 90 leaves.
     #[serde(default)]
     pub jpeg: f64,
+    /// Probability that a face is seen as the device's detector and aligner would cut it, where it is found.
+    #[serde(default)]
+    pub aligned: f64,
     /// a of Beta(a, a), from which the share is drawn that a face keeps beside another (mixup).
     #[serde(default)]
     pub mixup: f64,
@@ -55,6 +58,7 @@ impl Augment {
         noise: 0.,
         shrink: 0.,
         jpeg: 0.,
+        aligned: 0.,
         mixup: 0.,
         cutmix: 0.,
     };
@@ -76,6 +80,7 @@ impl Augment {
         within("augment.noise", self.noise, 0., 1.)?;
         within("augment.shrink", self.shrink, 0., 1.)?;
         within("augment.jpeg", self.jpeg, 0., 1.)?;
+        within("augment.aligned", self.aligned, 0., 1.)?;
         within("augment.mixup", self.mixup, 0., 10.)?;
         within("augment.cutmix", self.cutmix, 0., 1.)
     }

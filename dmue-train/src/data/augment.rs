@@ -4,6 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
+use super::alignment::{Map, composed};
 use super::degrade;
 use crate::config::Augment;
 
@@ -14,9 +15,19 @@ const NOISE: f64 = 5.477_225_575 / 255.;
 /// resolution, JPEG.
 /// images `[N,ch,S,S]` in 0..1; the draws depend on `seed` and, for noise, on tch's generator.
 pub fn augment(images: &Tensor, settings: &Augment, seed: u64) -> Tensor {
+    augment_aligned(images, &[], settings, seed)
+}
+
+/// [`augment`] of crops, a share of which is first cut as the device would: `maps` has each image's, or is empty.
+pub fn augment_aligned(
+    images: &Tensor,
+    maps: &[Option<Map>],
+    settings: &Augment,
+    seed: u64,
+) -> Tensor {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     let count = images.size()[0];
-    let moved = resample(images, settings, &mut generator);
+    let moved = resample(images, maps, settings, &mut generator);
     let lit = relight(&moved, settings, &mut generator);
     let erased = lit
         * keep_mask(count, images.size()[2], settings, &mut generator).to_device(images.device());
@@ -30,9 +41,22 @@ pub fn augment(images: &Tensor, settings: &Augment, seed: u64) -> Tensor {
     seen
 }
 
-fn resample(images: &Tensor, settings: &Augment, generator: &mut ChaCha8Rng) -> Tensor {
-    let count = images.size()[0];
-    let matrices: Vec<f32> = (0..count).flat_map(|_| affine(settings, generator)).collect();
+fn resample(
+    images: &Tensor,
+    maps: &[Option<Map>],
+    settings: &Augment,
+    generator: &mut ChaCha8Rng,
+) -> Tensor {
+    let matrix = |image: i64| {
+        let varied = affine(settings, generator);
+        match maps.get(image as usize) {
+            Some(Some(map)) if generator.random::<f64>() < settings.aligned => {
+                composed(map, &varied)
+            }
+            _ => varied,
+        }
+    };
+    let matrices: Vec<f32> = (0..images.size()[0]).flat_map(matrix).collect();
     warped(images, &matrices)
 }
 
@@ -44,7 +68,7 @@ pub(super) fn warped(images: &Tensor, maps: &[f32]) -> Tensor {
 }
 
 /// Rows of the map from output to input coordinates, both -1..1.
-fn affine(settings: &Augment, generator: &mut ChaCha8Rng) -> [f32; 6] {
+fn affine(settings: &Augment, generator: &mut ChaCha8Rng) -> Map {
     let angle = spread(generator, settings.rotation).to_radians();
     let scale = spread(generator, (1. + settings.scale).ln()).exp();
     let mirror = if generator.random::<f64>() < settings.flip { -1. } else { 1. };

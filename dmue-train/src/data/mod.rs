@@ -3,6 +3,7 @@
 pub mod affectnet;
 pub mod affectnet_arrays;
 pub mod affectnet_list;
+pub mod alignment;
 pub mod augment;
 pub mod corrupt;
 pub mod crop;

@@ -70,7 +70,7 @@ pub fn export(run: &RunFolder, out: &Path, device: Device) -> Result<Report> {
     })
 }
 
-/// Takes back what the sampler did to the class shares, where the config asks for it (method.md 4c).
+/// Lets the model answer for the prior of the classes that the config asks for (method.md 4c).
 ///
 /// # Errors
 /// Training data that the config's sampler refuses.
@@ -80,12 +80,12 @@ pub fn correct_prior(
     train: &Dataset,
     device: Device,
 ) -> Result<()> {
-    if !config.data.natural_prior {
+    if !config.data.natural_prior && config.data.logit_adjustment == 0. {
         return Ok(());
     }
     let sampler = Sampler::of(&train.labels, &train.classes, config)?;
     let alpha = if config.method.trains_alpha() { mean_alpha(model, train, device) } else { 1. };
-    model.correct_prior(&train.shares(), &sampler.shares(), alpha);
+    model.correct_prior(&config.data.prior_shift(&train.shares(), &sampler.shares()), alpha);
     Ok(())
 }
 

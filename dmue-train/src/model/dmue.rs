@@ -130,13 +130,10 @@ impl Dmue {
         }
     }
 
-    /// Makes inference answer for classes of shares `natural` after training on batches of shares
-    /// `sampled`, `[C]` each. What was trained is softmax(alpha * logits), so logits get
-    /// log(natural / sampled) / `alpha`, the mean alpha.
-    pub fn correct_prior(&mut self, natural: &[f64], sampled: &[f64], alpha: f64) {
-        let pairs = natural.iter().zip(sampled);
-        let shift: Vec<f32> =
-            pairs.map(|(natural, sampled)| ((natural / sampled).ln() / alpha) as f32).collect();
+    /// Makes inference answer for another prior of the classes: `shift` `[C]` is added to what softmax takes.
+    /// What was trained is softmax(alpha * logits), so logits get `shift` / `alpha`, the mean alpha.
+    pub fn correct_prior(&mut self, shift: &[f64], alpha: f64) {
+        let shift: Vec<f32> = shift.iter().map(|shift| (shift / alpha) as f32).collect();
         self.prior_shift = Tensor::from_slice(&shift).to_device(self.prior_shift.device());
     }
 

@@ -8,7 +8,8 @@ use super::clock::{Clock, Stage};
 use super::optimiser::Optimiser;
 use super::teachers::Teachers;
 use crate::config::Config;
-use crate::data::augment::augment;
+use crate::data::alignment::Map;
+use crate::data::augment::augment_aligned;
 use crate::data::dataset::Dataset;
 use crate::data::mixing::mix;
 use crate::data::sampler::Sampler;
@@ -28,6 +29,8 @@ pub struct Trainer<'a> {
     pub config: &'a Config,
     /// The training images.
     pub data: &'a Dataset,
+    /// How the device would cut each of them; empty where the settings do not ask for it.
+    pub maps: Vec<Option<Map>>,
     /// Draws batches from them.
     pub sampler: Sampler,
     /// The network.
@@ -96,7 +99,11 @@ impl Trainer<'_> {
         let seed = derive(self.config.seed, epoch, step);
         tch::manual_seed(seed as i64); // dropout and noise
         let (images, labels) = self.data.batch(indices, self.device);
-        let images = augment(&images, &self.config.augment, seed);
+        let maps: Vec<Option<Map>> = match self.maps.is_empty() {
+            true => vec![],
+            false => indices.iter().map(|&index| self.maps[index]).collect(),
+        };
+        let images = augment_aligned(&images, &maps, &self.config.augment, seed);
         let (images, shares) = self.mixed(images, indices, &labels, seed);
         self.clock.lap(Stage::Load);
         let taught = self.teachers.as_ref().map(|teachers| teachers.shares(&images, self.device));

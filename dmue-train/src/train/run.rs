@@ -17,6 +17,7 @@ use super::optimiser::Optimiser;
 use super::teachers::Teachers;
 use super::validate::validate;
 use crate::config::Config;
+use crate::data::alignment::{self, Map};
 use crate::data::dataset::{Dataset, Source};
 use crate::data::sample::CropSpec;
 use crate::data::sampler::Sampler;
@@ -136,6 +137,7 @@ pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -
         config: &config,
         data: &data.train,
         model,
+        maps: maps(&config, &data.train)?,
         teachers: teachers(&config, &data.train, &sampler)?,
         sampler,
         optimiser,
@@ -145,14 +147,22 @@ pub fn fit(folder: &RunFolder, data: &RunData, device: Device, stop: Stop<'_>) -
     Run { trainer, store, valid: &data.valid, checkpoints, log, stop }.train(from)
 }
 
-/// The settings' teachers, who answer as the network is to: for the shares of the classes in batches where that
-/// is taken back in the end.
+/// How the device would cut the training faces, where the settings want them so.
+fn maps(config: &Config, train: &Dataset) -> Result<Vec<Option<Map>>> {
+    if config.augment.aligned == 0. {
+        return Ok(vec![]);
+    }
+    let maps = alignment::maps(&train.images, tch::get_num_threads().max(1) as usize)?;
+    let found = maps.iter().flatten().count();
+    eprintln!("the device's detector finds {found} of {} training faces", maps.len());
+    Ok(maps)
+}
+
+/// The settings' teachers, who answer for the classes' shares in batches, as the network is to: it gets the prior
+/// that the settings ask for when it is exported, as they got it.
 fn teachers(config: &Config, train: &Dataset, sampler: &Sampler) -> Result<Option<Teachers>> {
-    let shift = |(natural, sampled): (f64, f64)| match config.data.natural_prior {
-        true => (sampled / natural).ln(),
-        false => 0.,
-    };
-    let shift: Vec<f64> = train.shares().into_iter().zip(sampler.shares()).map(shift).collect();
+    let shift = config.data.prior_shift(&train.shares(), &sampler.shares());
+    let shift: Vec<f64> = shift.into_iter().map(|shift| -shift).collect();
     let method = &config.method;
     Teachers::open(&method.teachers, method.teacher_temperature, &train.classes, &shift)
 }
