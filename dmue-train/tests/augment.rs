@@ -4,11 +4,11 @@
 mod common;
 
 use common::{Draws, difference};
-use dmue_train::config::Augment;
 use dmue_edge::Photo;
 use dmue_edge::face::align::{FaceCrop, FaceTemplate, align};
 use dmue_edge::face::detector::{Detector, DetectorOptions};
 use dmue_edge::model::Colour;
+use dmue_train::config::Augment;
 use dmue_train::data::alignment::maps;
 use dmue_train::data::augment::{augment, augment_aligned};
 use tch::{Device, Kind, Tensor};
@@ -172,7 +172,8 @@ fn noise_has_variance_30_of_255_and_repeats_with_both_seeds() {
 
 #[test]
 fn a_crop_is_cut_again_as_the_device_would() {
-    let photo = Photo::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/images/astronaut.png"));
+    let photo =
+        Photo::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/images/astronaut.png"));
     let photo = photo.unwrap();
     let view = photo.view().unwrap();
     let detector = Detector::new(DetectorOptions::default()).unwrap();
