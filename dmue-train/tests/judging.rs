@@ -30,9 +30,10 @@ fn data(folder: &TempDir) -> PathBuf {
 /// Our own file described as anybody's plain ONNX.
 fn described(folder: &TempDir, extra: &str) -> PathBuf {
     let list = folder.path().join("others.toml");
-    let classes = Model::open(MODEL).unwrap().manifest().classes.clone();
+    let model = Model::open(MODEL).unwrap();
+    let (classes, size) = (&model.manifest().classes, model.manifest().input.size);
     let text = format!(
-        "[[model]]\nname = \"plain\"\nfile = \"{MODEL}\"\nclasses = {classes:?}\nsize = 48\ncolour = \"gray\"\n\
+        "[[model]]\nname = \"plain\"\nfile = \"{MODEL}\"\nclasses = {classes:?}\nsize = {size}\ncolour = \"gray\"\n\
          mean = 0.5\nstd = 0.5\nlogits = true\n{extra}"
     );
     fs::write(&list, text).unwrap();
@@ -71,7 +72,7 @@ fn descriptions_that_cannot_be_true_are_refused_by_name() {
     let text = fs::read_to_string(&list).unwrap();
     for (from, to, word) in [
         ("std = 0.5", "std = 0.0", "std = 0"),
-        ("size = 48", "side = 48", "side"),
+        ("size = ", "side = ", "side"),
         ("[\"neutral\", ", "[", "gives 8 values, 7"),
         (MODEL, "nowhere.onnx", "nowhere.onnx"),
     ] {
