@@ -15,6 +15,8 @@ use dmue_train::data::dataset::Source;
 use dmue_train::data::sample::CropSpec;
 use tempfile::TempDir;
 
+/// The settings of the default model.
+const DEFAULT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/recipe/again/edge.toml");
 const ASTRONAUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/images/astronaut.png");
 
 fn picture(root: &Path, name: &str, seed: u64, size: usize) {
@@ -77,7 +79,8 @@ fn crop_cuts_faces_as_the_device_does_and_lists_what_it_did_not_find() {
     picture(&photos, "happy/nobody.png", 3, 300);
     fs::write(photos.join("smiling/broken.jpg"), b"no picture").unwrap();
     let out = folder.path().join("crops");
-    let mut command = program(&["data", "crop", photos.to_str().unwrap(), "--out"]);
+    let mut command =
+        program(&["data", "crop", photos.to_str().unwrap(), "--config", DEFAULT, "--out"]);
     let text = succeed(command.arg(&out));
     assert!(text.contains("4 photos: 2 crops") && text.contains("2 photos gave none"), "{text}");
 
@@ -91,7 +94,7 @@ fn crop_cuts_faces_as_the_device_does_and_lists_what_it_did_not_find() {
     );
     assert_eq!(image::open(out.join("sheet.png")).unwrap().height(), 2 * 84);
 
-    let spec = CropSpec { size: 48, colour: Colour::Gray };
+    let spec = CropSpec { size: 56, colour: Colour::Gray };
     let source = Source::open(&out, spec, false).unwrap();
     assert_eq!(
         (source.classes.as_slice(), source.samples.len()),
