@@ -26,7 +26,7 @@ pub type Map = [f32; 6];
 pub fn maps(images: &Tensor, threads: usize) -> Result<Vec<Option<Map>>> {
     let mut options = DetectorOptions::default();
     options.levels = 1;
-    let detector = Detector::new(options).map_err(dmue_edge::Error::from)?;
+    let detector = Detector::new(options)?;
     let faces: Vec<Vec<u8>> = (0..images.size()[0]).map(|index| gray(&images.get(index))).collect();
     let crop_side = images.size()[2] as u32;
     let maps = parallel::map(&faces, threads, |face| map(&detector, face, crop_side));
