@@ -46,7 +46,7 @@ fn train(
     for epoch in 0..config.epochs {
         for indices in sampler.epoch(epoch as u64) {
             let (images, labels) = data.batch(&indices, Device::Cpu);
-            let images = normalise(&augment(&images, &config.augment, epoch as u64));
+            let images = normalise(&augment(&images, &[], &config.augment, epoch as u64));
             let outputs = model.forward_train(&images);
             let targets = Targets { labels: &labels, shares: None, taught: None };
             let terms = terms(model, &outputs, &targets, &config.method);

@@ -30,9 +30,6 @@ fn shipped() -> PathBuf {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../dmue-edge/models/edge.dmue.onnx").into()
 }
 
-/// Of the shipped model's input, in pixels.
-const SIDE: i64 = 56;
-
 /// Logits `[n, C]` and feature `[n, D]` of a file through the edge.
 fn edge_outputs(model: &Model, images: &Tensor) -> (Tensor, Tensor) {
     let rows = (0..images.size()[0]).map(|row| {
@@ -48,10 +45,11 @@ fn edge_outputs(model: &Model, images: &Tensor) -> (Tensor, Tensor) {
 fn the_shipped_model_goes_on_as_the_file_ends() {
     let model = Model::open(shipped()).unwrap();
     let classes: Vec<&str> = model.manifest().classes.iter().map(String::as_str).collect();
-    let network = Network::new("edge", 1, SIDE, 1., &classes);
+    let side = model.manifest().input.size;
+    let network = Network::new("edge", 1, side.into(), 1., &classes);
     let report = network.start(&shipped()).unwrap();
     assert!(report.folded && report.head, "{report}");
-    let images = images(64, SIDE as usize);
+    let images = images(64, side as usize);
     let (logits, feature) = edge_outputs(&model, &images);
     for calibrated in [false, true] {
         if calibrated {
@@ -73,14 +71,15 @@ fn the_shipped_model_goes_on_as_the_file_ends() {
 
 #[test]
 fn the_shipped_model_serves_other_classes_without_its_heads() {
-    let network = Network::new("edge", 1, SIDE, 1., &TWO);
+    let model = Model::open(shipped()).unwrap();
+    let side = model.manifest().input.size;
+    let network = Network::new("edge", 1, side.into(), 1., &TWO);
     let before = network.variable("heads.target").copy();
     let report = network.start(&shipped()).unwrap();
     assert!(!report.head && report.folded);
     assert!(report.to_string().contains("heads.target: is for the classes neutral"), "{report}");
     assert!(network.variable("heads.target").equal(&before));
-    let model = Model::open(shipped()).unwrap();
-    let images = images(4, SIDE as usize);
+    let images = images(4, side as usize);
     let (_, feature) = edge_outputs(&model, &images);
     let found = network.model.forward_target(&images).feature;
     assert!(difference(&found, &feature) < 1e-4 * range(&feature));

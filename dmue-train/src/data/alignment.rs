@@ -5,10 +5,9 @@ use dmue_edge::face::detector::{Detector, DetectorOptions};
 use dmue_edge::frame::{FrameView, PixelFormat};
 use dmue_edge::model::Colour;
 use dmue_edge::parallel;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::error::Result;
-use crate::export::values;
 
 /// Side of the detector's input in pixels.
 const CANVAS: usize = 256;
@@ -24,47 +23,40 @@ pub type Map = [f32; 6];
 /// # Errors
 /// A detector that does not load or run.
 pub fn maps(images: &Tensor, threads: usize) -> Result<Vec<Option<Map>>> {
-    let mut options = DetectorOptions::default();
-    options.levels = 1;
-    let detector = Detector::new(options)?;
-    let faces: Vec<Vec<u8>> = (0..images.size()[0]).map(|index| gray(&images.get(index))).collect();
-    let crop_side = images.size()[2] as u32;
-    let maps = parallel::map(&faces, threads, |face| map(&detector, face, crop_side));
+    let detector = Detector::new(DetectorOptions::default())?;
+    let (channels, side) = (images.size()[1] as usize, images.size()[2] as usize);
+    let bytes = Vec::<u8>::try_from(images.permute([0, 2, 3, 1]).contiguous().view([-1]))?;
+    let faces: Vec<&[u8]> = bytes.chunks_exact(side * side * channels).collect();
+    let maps = parallel::map(&faces, threads, |face| map(&detector, &canvas(face, side)?));
     maps.into_iter().collect()
 }
 
-fn map(detector: &Detector, face: &[u8], crop_side: u32) -> Result<Option<Map>> {
-    let canvas = canvas(face, crop_side)?;
-    let side = CANVAS as u32;
-    let frame = FrameView::new(&canvas, side, side, CANVAS, PixelFormat::Gray8)
-        .map_err(dmue_edge::Error::from)?;
-    let faces = detector.detect(&frame)?;
-    let found = faces.first().map(|face| {
-        let crop_to_canvas = Similarity::crop_to_frame(&face.landmarks, &FaceTemplate::FERPLUS, 2.);
-        normalised(crop_to_canvas)
-    });
-    Ok(found)
+fn map(detector: &Detector, canvas: &[u8]) -> Result<Option<Map>> {
+    let faces = detector.detect(&view(canvas, CANVAS)?)?;
+    Ok(faces.first().map(|face| {
+        normalised(Similarity::crop_to_frame(&face.landmarks, &FaceTemplate::FERPLUS, 2.))
+    }))
 }
 
-/// `[ch,S,S]` as bytes `[S,S]`, the mean of its channels.
-fn gray(image: &Tensor) -> Vec<u8> {
-    let mean = image.to_kind(Kind::Float).mean_dim([0i64].as_slice(), false, Kind::Float);
-    values(&mean).iter().map(|value| value.round() as u8).collect()
-}
-
-/// The crop, enlarged, on a gray of its mean.
-fn canvas(face: &[u8], side: u32) -> Result<Vec<u8>> {
-    let frame = FrameView::new(face, side, side, side as usize, PixelFormat::Gray8)
-        .map_err(dmue_edge::Error::from)?;
+/// The crop `[side, side, channels]` in gray, enlarged, on a gray of its mean.
+fn canvas(face: &[u8], side: usize) -> Result<Vec<u8>> {
     let sum: usize = face.iter().map(|&value| usize::from(value)).sum();
     let mean = (sum / face.len()) as u8;
-    let face = FaceCrop::resized(&frame, FACE as u32, Colour::Gray);
+    let face = FaceCrop::resized(&view(face, side)?, FACE as u32, Colour::Gray);
     let (mut canvas, free) = (vec![mean; CANVAS * CANVAS], (CANVAS - FACE) / 2);
     for (row, pixels) in face.pixels.chunks_exact(FACE).enumerate() {
         let start = (row + free) * CANVAS + free;
         canvas[start..start + FACE].copy_from_slice(pixels);
     }
     Ok(canvas)
+}
+
+/// A frame over the pixels of a square, gray or RGB.
+fn view(pixels: &[u8], side: usize) -> Result<FrameView<'_>> {
+    let stride = pixels.len() / side;
+    let format = if stride == side { PixelFormat::Gray8 } else { PixelFormat::Rgb24 };
+    FrameView::new(pixels, side as u32, side as u32, stride, format)
+        .map_err(|error| dmue_edge::Error::from(error).into())
 }
 
 /// A map from 0..2 to the canvas as one from -1..1 to -1..1 of the face on it.

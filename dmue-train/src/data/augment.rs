@@ -13,18 +13,9 @@ const NOISE: f64 = 5.477_225_575 / 255.;
 
 /// Rotation, scale, shift and flip in one resampling, then contrast, brightness, erasing, noise, low
 /// resolution, JPEG.
-/// images `[N,ch,S,S]` in 0..1; the draws depend on `seed` and, for noise, on tch's generator.
-pub fn augment(images: &Tensor, settings: &Augment, seed: u64) -> Tensor {
-    augment_aligned(images, &[], settings, seed)
-}
-
-/// [`augment`] of crops, a share of which is first cut as the device would: `maps` has each image's, or is empty.
-pub fn augment_aligned(
-    images: &Tensor,
-    maps: &[Option<Map>],
-    settings: &Augment,
-    seed: u64,
-) -> Tensor {
+/// images `[N,ch,S,S]` in 0..1; `maps` has how the device would cut each, or is empty; the draws depend on `seed` and,
+/// for noise, on tch's generator.
+pub fn augment(images: &Tensor, maps: &[Option<Map>], settings: &Augment, seed: u64) -> Tensor {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     let count = images.size()[0];
     let moved = resample(images, maps, settings, &mut generator);

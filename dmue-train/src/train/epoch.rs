@@ -9,7 +9,7 @@ use super::optimiser::Optimiser;
 use super::teachers::Teachers;
 use crate::config::Config;
 use crate::data::alignment::Map;
-use crate::data::augment::augment_aligned;
+use crate::data::augment::augment;
 use crate::data::dataset::Dataset;
 use crate::data::mixing::mix;
 use crate::data::sampler::Sampler;
@@ -99,11 +99,9 @@ impl Trainer<'_> {
         let seed = derive(self.config.seed, epoch, step);
         tch::manual_seed(seed as i64); // dropout and noise
         let (images, labels) = self.data.batch(indices, self.device);
-        let maps: Vec<Option<Map>> = match self.maps.is_empty() {
-            true => vec![],
-            false => indices.iter().map(|&index| self.maps[index]).collect(),
-        };
-        let images = augment_aligned(&images, &maps, &self.config.augment, seed);
+        let maps: Vec<Option<Map>> =
+            indices.iter().map(|&index| self.maps.get(index).copied().flatten()).collect();
+        let images = augment(&images, &maps, &self.config.augment, seed);
         let (images, shares) = self.mixed(images, indices, &labels, seed);
         self.clock.lap(Stage::Load);
         let taught = self.teachers.as_ref().map(|teachers| teachers.shares(&images, self.device));
