@@ -165,9 +165,10 @@ pub struct Prediction {
     pub label: String,
     /// Its position in the model's classes.
     pub class_index: usize,
-    /// One per class, in the order of the model's classes; they add up to 1.
+    /// One per class, in the order of the model's classes: softmax of the logits divided by the
+    /// manifest's temperature; they add up to 1.
     pub probabilities: Vec<f32>,
-    /// One per class, before softmax.
+    /// One per class, before temperature and softmax.
     pub logits: Vec<f32>,
     /// The target branch's feature vector.
     pub feature: Vec<f32>,

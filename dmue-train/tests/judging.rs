@@ -59,6 +59,9 @@ fn a_file_and_the_same_network_as_plain_onnx_give_one_result() {
     assert_eq!(ours[2..same], plain[2..same], "{text}");
     assert_eq!(plain[8], "-", "a plain classifier has no score: {text}");
     assert!(text.contains("12 distinct faces"), "{text}");
+    for measure in ["score", "1 - max softmax", "entropy", "energy", "feature-centroid distance"] {
+        assert_eq!(cells(&text, measure).len(), 9, "{text}");
+    }
     for file in ["index.html", "report.json", "compare.png", "compare.dark.png"] {
         assert!(out.join(file).exists(), "{file}");
     }

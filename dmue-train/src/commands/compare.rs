@@ -36,6 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         ));
     }
     let entries = compare(model, others.as_deref(), data, *skip_bad)?;
-    let tables = [pictures::summary(&entries), pictures::bias(&entries)];
+    let mut tables = vec![pictures::summary(&entries), pictures::bias(&entries)];
+    tables.extend(entries.iter().filter_map(|entry| entry.confidence()));
     show(&tables, &[pictures::curves(&entries)], "Models side by side", out.as_deref())
 }

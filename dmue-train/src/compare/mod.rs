@@ -4,21 +4,30 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use dmue_edge::face::align::FaceCrop;
-use dmue_edge::model::Model;
+use dmue_edge::model::{Inference, Model};
 
 use crate::data::dataset::Source;
 use crate::data::sample::CropSpec;
 use crate::error::Result;
 use crate::eval::crop_spec;
 use crate::metrics::Answer;
+use crate::report::confidence::judge;
+use crate::report::crowd::Crowd;
+use crate::report::opened::{Measure, Rows};
+use crate::report::page::Table;
+use crate::report::tables;
 
+mod confidence;
 pub mod pictures;
 pub mod plain;
 
+use confidence::measures;
 use plain::Plain;
 
 /// Faces that are run before the clock is read.
 const WARM_UP: usize = 20;
+/// Draws of the bootstrap intervals.
+const RESAMPLES: usize = 1000;
 
 /// One model and its answers.
 #[derive(Debug)]
@@ -32,8 +41,10 @@ pub struct Entry {
     /// One for each distinct face, over the data's classes. A plain classifier's score is its largest
     /// probability.
     pub answers: Vec<Answer>,
-    /// Whether it has a score of its own.
-    pub scored: bool,
+    /// What else a model of ours says about its answers; empty for a plain classifier.
+    pub measures: Vec<Measure>,
+    /// What people said of the faces, where the data tell.
+    pub crowd: Option<Crowd>,
     /// Size of the file.
     pub bytes: u64,
     /// Median time of a face from crop to answer, one thread.
@@ -84,28 +95,40 @@ fn entry(
     for sample in source.samples.iter().take(WARM_UP) {
         candidate.infer(&sample.crop)?;
     }
-    let (mut answers, mut times) = (vec![], vec![]);
+    let (mut answers, mut inferences, mut times) = (vec![], vec![], vec![]);
     for sample in &source.samples {
         let start = Instant::now();
-        let (shares, score) = candidate.infer(&sample.crop)?;
+        let (shares, inference) = candidate.infer(&sample.crop)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
         let share = |place: &Option<usize>| place.map_or(0., |place| shares[place]);
         let probabilities: Vec<f32> = places.iter().map(share).collect();
         let logits = probabilities.iter().map(|share| share.max(f32::MIN_POSITIVE).ln()).collect();
         let largest = probabilities.iter().copied().fold(0., f32::max);
-        let score = score.unwrap_or(largest);
+        let score = inference.as_ref().map_or(largest, |inference| inference.score);
         answers.push(Answer { label: sample.label, logits, probabilities, score, alpha: 0. });
+        inferences.extend(inference);
     }
     times.sort_by(f64::total_cmp);
     Ok(Entry {
         name,
         knows: places.iter().map(Option::is_some).collect(),
+        measures: match candidate {
+            Candidate::Ours(model) => measures(model, &inferences),
+            Candidate::Plain(_) => vec![],
+        },
+        crowd: crowd(&source),
         classes: source.classes,
         answers,
-        scored: matches!(candidate, Candidate::Ours(_)),
         bytes: std::fs::metadata(file).map_or(0, |data| data.len()),
         milliseconds: times.get(times.len() / 2).copied().unwrap_or(f64::NAN),
     })
+}
+
+fn crowd(source: &Source) -> Option<Crowd> {
+    let votes =
+        source.samples.iter().map(|sample| sample.votes.clone()).collect::<Option<Vec<_>>>()?;
+    let labels: Vec<usize> = source.samples.iter().map(|sample| sample.label).collect();
+    Some(Crowd::of(&votes, &labels))
 }
 
 impl Candidate {
@@ -123,12 +146,12 @@ impl Candidate {
         }
     }
 
-    /// Probabilities of its classes, and its score where it has one.
-    fn infer(&self, crop: &FaceCrop) -> Result<(Vec<f32>, Option<f32>)> {
+    /// Probabilities of its classes, and what else a model of ours says.
+    fn infer(&self, crop: &FaceCrop) -> Result<(Vec<f32>, Option<Inference>)> {
         match self {
             Self::Ours(model) => {
                 let inference = model.infer(crop)?;
-                Ok((inference.probabilities, Some(inference.score)))
+                Ok((inference.probabilities.clone(), Some(inference)))
             }
             Self::Plain(plain) => Ok((plain.probabilities(crop)?, None)),
         }
@@ -136,6 +159,19 @@ impl Candidate {
 }
 
 impl Entry {
+    /// Every measure of confidence against people and errors, `None` for a plain classifier.
+    pub fn confidence(&self) -> Option<Table> {
+        let probabilities: Rows = self
+            .answers
+            .iter()
+            .map(|answer| answer.probabilities.iter().map(|&share| share.into()).collect())
+            .collect();
+        let labels: Vec<usize> = self.answers.iter().map(|answer| answer.label).collect();
+        let crowd = self.crowd.as_ref();
+        let judged = judge(&self.measures, &probabilities, &labels, crowd, RESAMPLES);
+        (!judged.is_empty()).then(|| tables::confidence(&judged, &self.name, crowd))
+    }
+
     /// The answers about faces of classes that it knows.
     pub fn known(&self) -> Vec<Answer> {
         self.answers.iter().filter(|answer| self.knows[answer.label]).cloned().collect()

@@ -26,7 +26,7 @@ pub fn summary(entries: &[Entry]) -> Table {
             percent(mean_recall(&recall)),
             percent(ece(&known, Answer::max_softmax, BINS)),
             percent(aurc(&known, Answer::max_softmax)),
-            if entry.scored { percent(aurc(&known, score)) } else { "-".into() },
+            if entry.measures.is_empty() { "-".into() } else { percent(aurc(&known, score)) },
             format!("{:.2}", entry.milliseconds),
         ]
     };

@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
-use super::crowd::{CONTESTED, Crowd};
+use super::crowd::Crowd;
 use super::opened::{Measure, Rows};
 use super::statistics::{Bootstrap, Estimate, aurc, auroc, largest, rank_correlation};
+
+/// The measure that others are subtracted from.
+pub const MAX_SOFTMAX: &str = "1 - max softmax";
 
 /// One measure against people and against the network's errors.
 #[derive(Debug, Serialize)]
@@ -21,6 +24,8 @@ pub struct Judgement {
     pub aurc: Option<Estimate>,
     /// AURC minus that of 1 - max softmax on the same draws.
     pub difference: Option<Estimate>,
+    /// The same difference where a contested label counts as the error.
+    pub contested_difference: Option<Estimate>,
 }
 
 /// Judges every measure on the same faces and the same draws.
@@ -34,7 +39,7 @@ pub fn judge(
     let wrong: Vec<bool> =
         probabilities.iter().zip(labels).map(|(row, &label)| largest(row) != label).collect();
     let judge = Judge { bootstrap: Bootstrap::new(labels.len(), resamples, 2), wrong, crowd };
-    let reference = measures.iter().find(|measure| measure.name == "1 - max softmax");
+    let reference = measures.iter().find(|measure| measure.name == MAX_SOFTMAX);
     measures.iter().map(|measure| judge.of(measure, reference)).collect()
 }
 
@@ -50,30 +55,34 @@ impl Judge<'_> {
         let at = |draw: &[usize]| picked(sure, draw);
         let errors = |draw: &[usize]| picked(&self.wrong, draw);
         let fair = !measure.knows_label;
+        let reference = reference.filter(|reference| fair && reference.name != measure.name);
+        let contested = self.crowd.map(Crowd::contested);
         Judgement {
             measure: measure.name,
             correlation: self.crowd.map(|crowd| {
                 self.bootstrap
                     .estimate(|draw| rank_correlation(&at(draw), &picked(&crowd.agreement, draw)))
             }),
-            contested: self.crowd.map(|crowd| {
-                let agreed: Vec<bool> =
-                    crowd.agreement.iter().map(|&agreement| agreement >= CONTESTED).collect();
-                self.bootstrap.estimate(|draw| auroc(&at(draw), &picked(&agreed, draw)))
+            contested: contested.as_ref().map(|contested| {
+                self.bootstrap.estimate(|draw| 1. - auroc(&at(draw), &picked(contested, draw)))
             }),
             wrong: fair
                 .then(|| self.bootstrap.estimate(|draw| 1. - auroc(&at(draw), &errors(draw)))),
             aurc: fair.then(|| self.bootstrap.estimate(|draw| aurc(&at(draw), &errors(draw)))),
-            difference: reference.filter(|reference| fair && reference.name != measure.name).map(
-                |reference| {
-                    self.bootstrap.estimate(|draw| {
-                        let errors = errors(draw);
-                        let other = picked(&reference.confidence, draw);
-                        aurc(&at(draw), &errors) - aurc(&other, &errors)
-                    })
-                },
-            ),
+            difference: reference.map(|reference| self.difference(sure, reference, &self.wrong)),
+            contested_difference: reference
+                .zip(contested.as_ref())
+                .map(|(reference, contested)| self.difference(sure, reference, contested)),
         }
+    }
+
+    /// AURC of `sure` minus that of `reference`.
+    fn difference(&self, sure: &[f64], reference: &Measure, errors: &[bool]) -> Estimate {
+        self.bootstrap.estimate(|draw| {
+            let errors = picked(errors, draw);
+            let other = picked(&reference.confidence, draw);
+            aurc(&picked(sure, draw), &errors) - aurc(&other, &errors)
+        })
     }
 }
 
@@ -113,6 +122,7 @@ mod tests {
         assert_eq!(oracle.contested.unwrap().value, 1.);
         assert!((oracle.correlation.unwrap().value - 1.).abs() < 1e-12);
         assert!(flat.difference.is_none() && oracle.difference.unwrap().high < 0.);
+        assert!(oracle.contested_difference.unwrap().high < 0.);
         assert!(told.wrong.is_none() && told.aurc.is_none() && told.contested.is_some());
     }
 }

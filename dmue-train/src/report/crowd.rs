@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::opened::Rows;
 use super::statistics::{Bootstrap, Estimate, agrees, divergence, mean};
-use crate::data::dataset::Dataset;
 
 /// Votes on classes other than the label that a face needs to be compared.
 pub const NEGATIVE_VOTES: usize = 2;
@@ -38,10 +37,9 @@ pub struct Nearness {
 }
 
 impl Crowd {
-    /// From raw votes; `None` where the data set has none.
-    pub fn of(data: &Dataset) -> Option<Self> {
-        let votes = data.votes.as_ref()?;
-        let pairs = || votes.iter().zip(&data.labels);
+    /// From the number of taggers who chose each class, `[n][C]`, and the faces' labels.
+    pub fn of(votes: &[Vec<u8>], labels: &[usize]) -> Self {
+        let pairs = || votes.iter().zip(labels);
         let agreement = pairs()
             .map(|(votes, &label)| f64::from(votes[label]) / f64::from(total(votes)).max(1.));
         let ambiguous: Vec<usize> = pairs()
@@ -49,8 +47,13 @@ impl Crowd {
             .filter(|(_, (votes, label))| others(votes, **label) as usize >= NEGATIVE_VOTES)
             .map(|(index, _)| index)
             .collect();
-        let negative = ambiguous.iter().map(|&index| shares(&votes[index], data.labels[index]));
-        Some(Self { agreement: agreement.collect(), negative: negative.collect(), ambiguous })
+        let negative = ambiguous.iter().map(|&index| shares(&votes[index], labels[index]));
+        Self { agreement: agreement.collect(), negative: negative.collect(), ambiguous }
+    }
+
+    /// Whether each face's label has less than [`CONTESTED`] of the votes.
+    pub fn contested(&self) -> Vec<bool> {
+        self.agreement.iter().map(|&agreement| agreement < CONTESTED).collect()
     }
 
     /// Compares sources of distributions `[n][C]` over the ambiguous faces; the first is what the others
@@ -109,22 +112,11 @@ fn shares(votes: &[u8], label: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind, Tensor};
-
-    fn data(votes: &[&[u8]], labels: &[usize]) -> Dataset {
-        Dataset {
-            classes: ["a", "b", "c"].map(String::from).to_vec(),
-            images: Tensor::zeros([labels.len() as i64, 1, 2, 2], (Kind::Uint8, Device::Cpu)),
-            labels: labels.to_vec(),
-            annotated: labels.to_vec(),
-            votes: Some(votes.iter().map(|votes| votes.to_vec()).collect()),
-        }
-    }
 
     #[test]
     fn agreement_and_negative_shares_by_hand() {
-        let data = data(&[&[7, 2, 1], &[0, 9, 1], &[1, 1, 6]], &[0, 1, 2]);
-        let crowd = Crowd::of(&data).unwrap();
+        let votes = [[7, 2, 1], [0, 9, 1], [1, 1, 6]].map(Vec::from);
+        let crowd = Crowd::of(&votes, &[0, 1, 2]);
         assert_eq!(crowd.agreement, [0.7, 0.9, 0.75]);
         assert_eq!(crowd.ambiguous, [0, 2]); // the second has one negative vote
         assert_eq!(crowd.negative, [vec![0., 2. / 3., 1. / 3.], vec![0.5, 0.5, 0.]]);
@@ -132,9 +124,8 @@ mod tests {
 
     #[test]
     fn a_source_that_is_the_crowd_is_nearest() {
-        let votes: Vec<[u8; 3]> = (0..40).map(|face| [6, 1 + face % 4, 3]).collect();
-        let votes: Vec<&[u8]> = votes.iter().map(<[u8; 3]>::as_slice).collect();
-        let crowd = Crowd::of(&data(&votes, &[0; 40])).unwrap();
+        let votes: Vec<Vec<u8>> = (0..40).map(|face| vec![6, 1 + face % 4, 3]).collect();
+        let crowd = Crowd::of(&votes, &[0; 40]);
         let uniform = vec![vec![0., 0.5, 0.5]; 40];
         let sources = [("itself".into(), crowd.negative.clone()), ("uniform".into(), uniform)];
         let compared = crowd.compare(&sources, 200);

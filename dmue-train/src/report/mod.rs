@@ -54,7 +54,7 @@ pub fn build(options: &Options, device: Device) -> Result<Report> {
     let mut run = Opened::open(&options.run, device)?;
     let empty = empty_like(&run.data.valid);
     let valid = std::mem::replace(&mut run.data.valid, empty);
-    let crowd = Crowd::of(&valid);
+    let crowd = valid.votes.as_ref().map(|votes| Crowd::of(votes, &valid.labels));
     let compared = crowd.as_ref().map_or(vec![], |crowd| crowd.ambiguous.clone());
     let mut studies = vec![Study::of(&run, &valid, &compared)?];
     for path in &options.against {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor, nn};
 
+use super::confidence::MAX_SOFTMAX;
 use crate::config::{Config, Latent};
 use crate::data::dataset::Dataset;
 use crate::data::sampler::Sampler;
@@ -164,7 +165,7 @@ impl Opened {
         };
         let mut measures = vec![
             measure("score", &head.scores(&inputs)),
-            measure("1 - max softmax", &shares.amax([1i64].as_slice(), false)),
+            measure(MAX_SOFTMAX, &shares.amax([1i64].as_slice(), false)),
             measure("entropy", &-entropy),
             measure("feature-centroid distance", &own),
         ];

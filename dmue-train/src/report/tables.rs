@@ -55,6 +55,9 @@ pub fn nearness(compared: &[Nearness], crowd: &Crowd) -> Table {
     }
 }
 
+const ALPHA: &str =
+    " The alpha of the annotation is told the label, so it cannot be asked about errors.";
+
 /// Measures of confidence against people and errors.
 pub fn confidence(judged: &[Judgement], run: &str, crowd: Option<&Crowd>) -> Table {
     let cell = |estimate: &Option<Estimate>, factor: f64, digits: usize| {
@@ -68,19 +71,19 @@ pub fn confidence(judged: &[Judgement], run: &str, crowd: Option<&Crowd>) -> Tab
             cell(&judgement.wrong, 1., 3),
             cell(&judgement.aurc, 100., 2),
             cell(&judgement.difference, 100., 2),
+            cell(&judgement.contested_difference, 100., 2),
         ]
     };
-    let contested = crowd.map_or(0, |crowd| {
-        crowd.agreement.iter().filter(|&&agreement| agreement < CONTESTED).count()
-    });
+    let contested =
+        crowd.map_or(0, |crowd| crowd.contested().iter().filter(|contested| **contested).count());
     Table {
         title: "Uncertainty against people and against errors".into(),
         note: format!(
             "All measures on the network of {run}. Contested are the {contested} faces whose label has less than \
              {:.0} % of the votes. AUROC 0.5 is chance; AURC is the area under the risk-coverage curve in per cent, \
-             lower is better, its difference is from 1 - max softmax on the same draws. The alpha of the \
-             annotation is told the label, so it cannot be asked about errors.",
-            100. * CONTESTED
+             lower is better, its difference is from 1 - max softmax on the same draws.{}",
+            100. * CONTESTED,
+            if judged.iter().any(|judgement| judgement.aurc.is_none()) { ALPHA } else { "" }
         ),
         header: header(&[
             "measure",
@@ -89,6 +92,7 @@ pub fn confidence(judged: &[Judgement], run: &str, crowd: Option<&Crowd>) -> Tab
             "AUROC wrong",
             "AURC %",
             "difference",
+            "difference, contested as errors",
         ]),
         rows: judged.iter().map(row).collect(),
     }

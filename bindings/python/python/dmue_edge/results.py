@@ -73,9 +73,9 @@ class Prediction:
     class_index: int
     """Its position in the engine's classes."""
     probabilities: tuple[float, ...]
-    """One per class; they add up to 1."""
+    """One per class: softmax of the logits divided by the model's temperature; they add up to 1."""
     logits: tuple[float, ...]
-    """One per class, before softmax."""
+    """One per class, before temperature and softmax."""
     feature: tuple[float, ...]
     """The network's feature vector."""
     score: float
