@@ -236,6 +236,8 @@ fn holding_out_is_repeatable_disjoint_and_of_the_share_that_was_asked_for() {
     part.samples.truncate(500);
     let (kept_part, out_part) = part.hold_out(0.1, 7);
     assert!(names(&kept_part).is_subset(&names(&kept)) && names(&out_part).is_subset(&names(&out)));
+    // And at another size.
+    assert_eq!(names(&faces::source(4, 250, SIZE / 2, 1).hold_out(0.1, 7).1), names(&out));
 }
 
 #[test]

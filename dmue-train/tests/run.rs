@@ -130,7 +130,7 @@ fn stop_again_and_again(setup: &Setup) {
 #[test]
 fn a_run_learns_exports_and_measures() {
     let mut setup = Setup::new();
-    setup.config.epochs = 30;
+    setup.config.epochs = 50;
     setup.config.model.dropout = 0.;
     let data = setup.data();
     let folder = setup.folder("run");

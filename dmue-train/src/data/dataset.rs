@@ -134,12 +134,13 @@ impl Source {
         before - self.samples.len()
     }
 
-    /// Splits off `share` of the images by a hash of their pixels and the seed, so that the same
-    /// image falls on the same side whatever else is in the set. Returns (kept, held out).
+    /// Splits off `share` of the images by a hash of their file's name and the seed, so that the same
+    /// image falls on the same side whatever else is in the set, wherever it lies and at whatever size a
+    /// network takes it. Returns (kept, held out).
     pub fn hold_out(self, share: f64, seed: u64) -> (Self, Self) {
         let held = |sample: &Sample| {
             let mut hasher = DefaultHasher::new();
-            (seed, &sample.crop.pixels).hash(&mut hasher);
+            (seed, Path::new(&sample.name).file_name()).hash(&mut hasher);
             (hasher.finish() as f64) < share * u64::MAX as f64
         };
         let (out, kept) = self.samples.into_iter().partition(held);
