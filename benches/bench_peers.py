@@ -8,6 +8,7 @@ are to onnxruntime. A runtime that cannot be had or cannot read a file says so, 
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -121,7 +122,11 @@ class Ncnn(Timed):
     def __init__(self, network):
         import ncnn
 
-        converter = Path(sys.executable).parent / "pnnx"
+        # The program itself: the script beside it imports torch.
+        package = importlib.util.find_spec("pnnx")
+        if package is None:
+            raise RuntimeError("pnnx is not installed")
+        converter = Path(package.submodule_search_locations[0]) / "pnnx"
         shape = ",".join(map(str, network.shape))
         words = [converter, network.path, f"inputshape=[{shape}]", "fp16=0"]
         subprocess.run(words, check=True, capture_output=True, cwd=network.path.parent)
