@@ -3,11 +3,13 @@
 use super::dense::{Dense, Weights, Windows};
 use super::depthwise::Depthwise;
 use super::epilogue::Clip;
-use super::image::{Image, LANES};
+use super::image::{Image, LANES, Slice};
+use super::instance_norm::InstanceNorm;
 use super::instructions::InstructionSet;
-use super::lower::{Constants, Kind, Operation, Region};
+use super::lower::floats;
 use super::plan::{Layer, Plan, Port, Step};
 use super::pool::MaxPool;
+use super::region::{Constants, Kind, Operation, Region, View};
 use super::winograd::{self, Side, Winograd};
 
 /// Most floats of all images: more is left to tract, which has no borders.
@@ -25,12 +27,17 @@ impl Plan {
         if images.iter().map(Image::len).fold(0, usize::saturating_add) > MOST_FLOATS {
             return None;
         }
-        let steps: Option<Vec<Step>> =
-            region.operations.iter().map(|operation| step(operation, &images, set)).collect();
-        let input = Port { image: 0, axes: region.input_axes };
-        let ports =
-            region.outputs.iter().map(|(_, view)| Port { image: view.image, axes: view.axes });
-        Some(Self::new(set, images, steps?, input, ports.collect()))
+        let mut all = vec![];
+        for operation in &region.operations {
+            let Operation { input, residual, output, .. } = *operation;
+            let layers = layers(operation, &images, set)?.into_iter();
+            all.extend(layers.map(|layer| Step { layer, input, residual, output }));
+        }
+        let input = Port { image: 0, axes: region.input_axes, order: None };
+        let port =
+            |view: &View| Port { image: view.image, axes: view.axes, order: view.order.clone() };
+        let ports = region.outputs.iter().map(|(_, view)| port(view));
+        Some(Self::new(set, images, all, input, ports.collect()))
     }
 }
 
@@ -55,7 +62,7 @@ fn images(region: &Region) -> Vec<Image> {
             };
             image.border = image.border.max(needed);
         }
-        let by_lanes = !matches!(reader.kind, Kind::Dense(_)) || side.is_some();
+        let by_lanes = !matches!(reader.kind, Kind::Dense { .. }) || side.is_some();
         in_lanes |= operation.input == 0 && by_lanes;
         in_lanes |= operation.residual == Some(0);
     }
@@ -69,8 +76,9 @@ fn images(region: &Region) -> Vec<Image> {
 /// weights.
 fn tile_side(operation: &Operation, input: &Image) -> Option<Side> {
     let window = &operation.window;
-    let fits = matches!(operation.kind, Kind::Dense(_))
+    let fits = matches!(operation.kind, Kind::Dense { groups: 1, order: None, .. })
         && operation.before.is_none()
+        && operation.part.is_none()
         && (window.size, window.stride) == ([3, 3], [1, 1])
         && [window.padding, window.padding_after] == [[1, 1]; 2]
         && input.channels >= LANES;
@@ -82,14 +90,20 @@ fn tile_side(operation: &Operation, input: &Image) -> Option<Side> {
     }
 }
 
-fn step(operation: &Operation, images: &[Image], set: InstructionSet) -> Option<Step> {
+/// One, or one for each group of a convolution.
+fn layers(operation: &Operation, images: &[Image], set: InstructionSet) -> Option<Vec<Layer>> {
     let (input, output) = (images[operation.input], images[operation.output]);
-    let layer = match &operation.kind {
-        Kind::Dense(constants) => match tile_side(operation, &input) {
+    Some(vec![match &operation.kind {
+        Kind::Dense { constants, groups, order } => match tile_side(operation, &input) {
             Some(side) => Layer::Winograd(winograd(operation, constants, images, side, set)?),
-            None => Layer::Dense(dense(operation, constants, images, set)?),
+            None => {
+                let group = Group { constants, groups: *groups, order: order.as_deref() };
+                let dense = |number| group.dense(number, operation, images, set);
+                return (0..*groups).map(|number| Some(Layer::Dense(dense(number)?))).collect();
+            }
         },
         Kind::Depthwise(constants) => {
+            let output = slice(operation, images, constants)?;
             Layer::Depthwise(depthwise(operation, constants, input, output)?)
         }
         Kind::MaxPool => {
@@ -97,36 +111,70 @@ fn step(operation: &Operation, images: &[Image], set: InstructionSet) -> Option<
             let (size, stride, padding) = (window.size, window.stride, window.padding);
             Layer::MaxPool(MaxPool { input, output, size, stride, padding })
         }
-    };
-    let (input, residual, output) = (operation.input, operation.residual, operation.output);
-    Some(Step { layer, input, residual, output })
+        Kind::InstanceNorm(normalisation) => {
+            let fits = normalisation.scale.len() <= input.channels;
+            let normalisation = fits.then(|| normalisation.clone())?;
+            Layer::InstanceNorm(InstanceNorm::new(input, output, normalisation, operation.clip))
+        }
+    }])
 }
 
-fn dense(
-    operation: &Operation,
-    constants: &Constants,
-    images: &[Image],
-    set: InstructionSet,
-) -> Option<Dense> {
-    let output = images[operation.output];
-    let before = match operation.before.as_deref() {
-        Some(before @ Operation { kind: Kind::Depthwise(constants), .. }) => {
-            // As large as the output, of the input's channels, without a border.
-            let input = images[before.input];
-            let between = Image::in_lanes(output.height, output.width, input.channels);
-            Some(depthwise(before, constants, input, between)?)
-        }
-        Some(_) => return None,
-        None => None,
-    };
-    let input = before.as_ref().map_or(images[operation.input], |depthwise| *depthwise.output());
-    let weights = weights(operation, constants, output.channels * input.channels, output.channels)?;
-    let dense =
-        Dense::new(windows(operation, input), &weights, after(operation, images), output, set);
-    Some(match before {
-        Some(depthwise) => dense.behind(depthwise),
-        None => dense,
-    })
+/// The channels of the output that an operation makes.
+fn slice(operation: &Operation, images: &[Image], constants: &Constants) -> Option<Slice> {
+    let (image, channels) = (images[operation.output], constants.bias.len());
+    let first = operation.part.unwrap_or(0);
+    let fits = first + channels <= image.channels;
+    fits.then_some(Slice { image, first: first / LANES, channels })
+}
+
+/// A convolution in groups.
+struct Group<'a> {
+    constants: &'a Constants,
+    groups: usize,
+    order: Option<&'a [usize]>,
+}
+
+impl Group<'_> {
+    /// What makes the outputs of one group.
+    fn dense(
+        &self,
+        number: usize,
+        operation: &Operation,
+        images: &[Image],
+        set: InstructionSet,
+    ) -> Option<Dense> {
+        let whole = slice(operation, images, self.constants)?;
+        let before = match operation.before.as_deref() {
+            Some(before @ Operation { kind: Kind::Depthwise(constants), .. }) => {
+                // As large as the output, of the input's channels, without a border.
+                let (input, to) = (images[before.input], whole.image);
+                let between = Image::in_lanes(to.height, to.width, input.channels);
+                Some(depthwise(before, constants, input, Slice::whole(between))?)
+            }
+            Some(_) => return None,
+            None => None,
+        };
+        let input =
+            before.as_ref().map_or(images[operation.input], |depthwise| *depthwise.output());
+        let (inputs, outputs) = (input.channels / self.groups, whole.channels / self.groups);
+        let all = weights(operation, self.constants, whole.channels * inputs, whole.channels)?;
+        let taps = inputs * all.size[0] * all.size[1];
+        let weights = Weights {
+            kernel: &all.kernel[number * outputs * taps..][..outputs * taps],
+            bias: &all.bias[number * outputs..][..outputs],
+            size: all.size,
+        };
+        let place = |channel: usize| self.order.map_or(channel, |order| order[channel]);
+        let channels: Vec<usize> = (number * inputs..(number + 1) * inputs).map(place).collect();
+        let first = whole.first + number * outputs / LANES;
+        let output = Slice { image: whole.image, first, channels: outputs };
+        let windows = windows(operation, input);
+        let dense = Dense::new(windows, &channels, &weights, after(operation, images), output, set);
+        Some(match before {
+            Some(depthwise) => dense.behind(depthwise),
+            None => dense,
+        })
+    }
 }
 
 fn winograd(
@@ -149,7 +197,7 @@ fn depthwise(
     operation: &Operation,
     constants: &Constants,
     input: Image,
-    output: Image,
+    output: Slice,
 ) -> Option<Depthwise> {
     let weights = weights(operation, constants, input.channels, input.channels)?;
     Some(Depthwise::new(windows(operation, input), &weights, operation.clip, output))
@@ -167,7 +215,7 @@ fn weights<'a>(
     filters: usize,
     outputs: usize,
 ) -> Option<Weights<'a>> {
-    let kernel = constants.kernel.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?;
+    let kernel = floats(&constants.kernel)?;
     let size = operation.window.size;
     let right = kernel.len() == filters * size[0] * size[1] && constants.bias.len() == outputs;
     right.then_some(Weights { kernel, bias: &constants.bias, size })

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::depthwise::Depthwise;
 use super::epilogue::{Clip, Epilogue};
 use super::floats::Floats;
-use super::image::{Image, LANES, Place, Steps};
+use super::image::{Image, LANES, Place, Slice, Steps};
 use super::instructions::InstructionSet;
 use super::lanes::Lanes;
 use super::tiling::Tiling;
@@ -62,26 +62,27 @@ pub(super) struct Dense {
     tiling: Tiling,
     input: Image,
     windows: Steps,
-    output: Image,
+    output: Slice,
     before: Option<Depthwise>,
 }
 
 impl Dense {
-    /// Packs the weights. The input's border must cover the padding, and what windows reach beyond the other
-    /// edges.
+    /// Packs the weights; `channels` says where in a pixel each channel of the kernel is. The input's border must
+    /// cover the padding, and what windows reach beyond the other edges.
     pub fn new(
         windows: Windows,
+        channels: &[usize],
         weights: &Weights<'_>,
         after: (Clip, Option<Image>),
-        output: Image,
+        output: Slice,
         set: InstructionSet,
     ) -> Self {
-        let (runs, order) = runs(&windows.input, weights.size);
+        let (runs, order) = runs(&windows.input, channels, weights.size);
         let depth = order.len();
         let (tiles, blocks_each) = set.tiles();
-        let pixels = output.height * output.width;
+        let pixels = output.image.height * output.image.width;
         let tiling = Tiling::new(pixels, output.blocks(), tiles, blocks_each);
-        let mut packed = Vec::with_capacity(depth * output.pixel);
+        let mut packed = Vec::with_capacity(depth * output.blocks() * LANES);
         for group in tiling.groups() {
             let end = group.start + tiling.vectors(&group).1;
             for &place in &order {
@@ -100,7 +101,7 @@ impl Dense {
             depth,
             tiling,
             input: windows.input,
-            windows: windows.steps(reach, &output),
+            windows: windows.steps(reach, &output.image),
             output,
             before: None,
         }
@@ -109,7 +110,8 @@ impl Dense {
     /// Does a depthwise convolution first, whose output this one (of size 1, stride 1) reads.
     pub fn behind(mut self, depthwise: Depthwise) -> Self {
         let between = depthwise.output();
-        assert_eq!([between.height, between.width], [self.output.height, self.output.width]);
+        let Image { height, width, .. } = self.output.image;
+        assert_eq!([between.height, between.width], [height, width]);
         assert_eq!((self.depth, between.pixel), (between.channels, self.input.pixel));
         self.input = *depthwise.input();
         self.before = Some(depthwise);
@@ -131,9 +133,10 @@ impl Dense {
     ) {
         assert_eq!(input.len(), self.input.len());
         self.epilogue.check_residual(residual);
-        assert_eq!(output.len(), self.output.len());
+        let image = &self.output.image;
+        assert_eq!(output.len(), image.len());
         assert!(scratch.len() >= self.scratch());
-        let pixels = self.output.height * self.output.width;
+        let pixels = image.height * image.width;
         let Some(depthwise) = &self.before else {
             let source = Source { values: input.as_ptr(), steps: self.windows };
             return self.run_groups(set, &source, 0..pixels, residual, output);
@@ -143,7 +146,7 @@ impl Dense {
             depthwise.run_pixels(set, input, chunk.clone(), scratch);
             // As if all pixels were there, the chunk among them.
             let pixel = depthwise.output().pixel;
-            let steps = Steps::dense(self.output.width, pixel);
+            let steps = Steps::dense(image.width, pixel);
             let source = Source { values: scratch.as_ptr().wrapping_sub(start * pixel), steps };
             self.run_groups(set, &source, chunk, residual, output);
         }
@@ -219,18 +222,20 @@ pub(super) unsafe fn sweep<L: Lanes, const P: usize, const V: usize>(
 ) {
     let dense = product.dense;
     let first = product.group.start * LANES;
+    let first_of_residual = dense.output.first + product.group.start;
     let to = dense.output.steps();
     let with_residual = dense.epilogue.residual();
     let blocks = product.group.len();
-    let mut place = Place::new(pixels.start, dense.output.width);
+    let mut place = Place::new(pixels.start, dense.output.image.width);
     for _ in 0..pixels.len() / P {
         let sums = unsafe { tile::<L, P, V>(product, place) };
         let outputs = to.of::<P>(place);
         unsafe {
             let sums = match &with_residual {
                 Some((steps, of_residual)) => {
-                    let added = of_residual.saturating_sub(product.group.start).min(blocks);
-                    add_all(sums, residual.add(first), steps.of::<P>(place), added)
+                    let added = of_residual.saturating_sub(first_of_residual).min(blocks);
+                    let residual = residual.wrapping_add(first_of_residual * LANES);
+                    add_all(sums, residual, steps.of::<P>(place), added)
                 }
                 None => sums,
             };
@@ -318,21 +323,21 @@ unsafe fn store_all<L: Lanes, const P: usize, const V: usize>(
     }
 }
 
-/// The floats of a window in the order of memory, and for each its place in `[inputs, height, width]`.
-fn runs(input: &Image, [height, width]: [usize; 2]) -> (Vec<Run>, Vec<usize>) {
-    let channels = input.channels;
-    let mut runs = Vec::new();
-    let mut order = Vec::with_capacity(height * width * channels);
-    for y in 0..height {
-        for x in 0..width {
-            let offset = y * input.row() + x * input.pixel;
+/// The floats of a window in the order of memory, and for each its place in `[inputs, height, width]`; `channels`
+/// as for [`Dense::new`].
+fn runs(input: &Image, channels: &[usize], [height, width]: [usize; 2]) -> (Vec<Run>, Vec<usize>) {
+    let mut sorted: Vec<(usize, usize)> = channels.iter().copied().zip(0..).collect();
+    sorted.sort_unstable();
+    let mut runs: Vec<Run> = Vec::new();
+    let mut order = Vec::with_capacity(height * width * channels.len());
+    for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+        for &(place, channel) in &sorted {
+            let offset = y * input.row() + x * input.pixel + place;
             match runs.last_mut() {
-                Some(Run { offset: first, length }) if *first + *length == offset => {
-                    *length += channels
-                }
-                _ => runs.push(Run { offset, length: channels }),
+                Some(Run { offset: first, length }) if *first + *length == offset => *length += 1,
+                _ => runs.push(Run { offset, length: 1 }),
             }
-            order.extend((0..channels).map(|channel| (channel * height + y) * width + x));
+            order.push((channel * height + y) * width + x);
         }
     }
     (runs, order)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::dense::{Weights, Windows};
 use super::epilogue::{Clip, Epilogue};
 use super::floats::Floats;
-use super::image::{Image, LANES, Place, Steps};
+use super::image::{Image, LANES, Place, Slice, Steps};
 use super::instructions::InstructionSet;
 use super::lanes::Lanes;
 
@@ -23,19 +23,19 @@ pub(super) struct Depthwise {
     three_by_three: Option<usize>,
     input: Image,
     windows: Steps,
-    output: Image,
+    output: Slice,
 }
 
 impl Depthwise {
     /// Packs the weights; the border as for [`super::dense::Dense::new`].
-    pub fn new(windows: Windows, weights: &Weights<'_>, clip: Clip, output: Image) -> Self {
+    pub fn new(windows: Windows, weights: &Weights<'_>, clip: Clip, output: Slice) -> Self {
         let input = windows.input;
-        assert_eq!((input.pixel, input.channels), (output.pixel, output.channels));
+        assert_eq!((input.blocks(), input.channels), (output.blocks(), output.channels));
         let [height, width] = weights.size;
         let places = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
         let offsets: Vec<usize> = places.map(|(y, x)| y * input.row() + x * input.pixel).collect();
         let size = offsets.len();
-        let mut packed = Vec::with_capacity(size * output.pixel);
+        let mut packed = Vec::with_capacity(size * input.pixel);
         for block in 0..output.blocks() {
             for place in 0..size {
                 let channels = block * LANES..(block + 1) * LANES;
@@ -51,7 +51,7 @@ impl Depthwise {
             epilogue: Epilogue::new(weights.bias, (clip, None), &output),
             three_by_three: (weights.size == [3, 3]).then_some(windows.stride[1]),
             input,
-            windows: windows.steps(reach, &output),
+            windows: windows.steps(reach, &output.image),
             output,
         }
     }
@@ -61,13 +61,14 @@ impl Depthwise {
     }
 
     pub fn output(&self) -> &Image {
-        &self.output
+        &self.output.image
     }
 
     /// Computes the whole image.
     pub fn run(&self, set: InstructionSet, input: &[f32], output: &mut [f32]) {
-        assert_eq!(output.len(), self.output.len());
-        let pixels = 0..self.output.height * self.output.width;
+        let image = &self.output.image;
+        assert_eq!(output.len(), image.len());
+        let pixels = 0..image.height * image.width;
         self.run_into(set, input, pixels, output.as_mut_ptr(), &self.output.steps());
     }
 
@@ -79,10 +80,10 @@ impl Depthwise {
         pixels: Range<usize>,
         output: &mut [f32],
     ) {
-        let pixel = self.output.pixel;
-        assert!(pixels.end <= self.output.height * self.output.width);
+        let Image { height, width, pixel, .. } = self.output.image;
+        assert!(pixels.end <= height * width);
         assert!(pixels.len() * pixel <= output.len());
-        let target = Steps::dense(self.output.width, pixel);
+        let target = Steps::dense(width, pixel);
         let output = output.as_mut_ptr().wrapping_sub(pixels.start * pixel);
         self.run_into(set, input, pixels, output, &target);
     }
@@ -111,7 +112,7 @@ pub(super) unsafe fn sweep<L: Lanes>(
     output: *mut f32,
     target: &Steps,
 ) {
-    let mut place = Place::new(pixels.start, depthwise.output.width);
+    let mut place = Place::new(pixels.start, depthwise.output.image.width);
     let mut left = pixels.len();
     while left > 0 {
         let from = input.wrapping_add(depthwise.windows.at(place.y, place.x));

@@ -1,6 +1,6 @@
 //! What becomes of a sum of products before it is stored.
 
-use super::image::{Image, LANES, Steps};
+use super::image::{Image, LANES, Slice, Steps};
 use super::lanes::Lanes;
 
 /// Output limits: a ReLU is 0 to infinity.
@@ -22,13 +22,13 @@ impl Epilogue {
     pub fn new(
         bias: &[f32],
         ([low, high], residual): (Clip, Option<Image>),
-        output: &Image,
+        output: &Slice,
     ) -> Self {
         let size = |image: &Image| [image.height, image.width];
-        assert!(residual.is_none_or(|residual| size(&residual) == size(output)));
+        assert!(residual.is_none_or(|residual| size(&residual) == size(&output.image)));
         // Sixteen at a time may be read from the last eight on.
         let filled = |mut values: Vec<f32>| {
-            values.resize(output.pixel + LANES, 0.0);
+            values.resize((output.blocks() + 1) * LANES, 0.0);
             values
         };
         let all = |limit| vec![limit; output.channels];

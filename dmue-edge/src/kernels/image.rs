@@ -55,6 +55,33 @@ impl Image {
     }
 }
 
+/// Neighbouring channels of an image: what one of the operations that share it makes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slice {
+    pub image: Image,
+    /// The first of them, in vectors.
+    pub first: usize,
+    /// Whole vectors of them, unless they are the image's last.
+    pub channels: usize,
+}
+
+impl Slice {
+    pub fn whole(image: Image) -> Self {
+        Self { image, first: 0, channels: image.channels }
+    }
+
+    /// Vectors of a pixel.
+    pub fn blocks(&self) -> usize {
+        self.channels.div_ceil(LANES)
+    }
+
+    /// The way from pixel to pixel.
+    pub fn steps(&self) -> Steps {
+        let steps = self.image.steps();
+        Steps { first: steps.first + self.first * LANES, ..steps }
+    }
+}
+
 /// Where something begins for each pixel of an output, in floats.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Steps {

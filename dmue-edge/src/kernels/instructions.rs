@@ -7,6 +7,7 @@ use tract_core::internal::{TractResult, bail};
 use super::dense::{self, Product};
 use super::depthwise::{self, Depthwise};
 use super::image::Steps;
+use super::instance_norm::{self, InstanceNorm};
 use super::lanes::{self, Lanes};
 use super::pool::{self, MaxPool};
 use super::winograd::{self, Winograd};
@@ -58,6 +59,11 @@ macro_rules! kernels {
             $(#[$feature])?
             pub unsafe fn pool(pool: &MaxPool, input: *const f32, output: *mut f32) {
                 unsafe { pool::sweep::<$lanes>(pool, input, output) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn instance_norm(norm: &InstanceNorm, input: *const f32, output: *mut f32) {
+                unsafe { instance_norm::sweep::<$lanes>(norm, input, output) }
             }
 
             $(#[$feature])?
@@ -216,6 +222,14 @@ impl InstructionSet {
     /// As [`pool::sweep`].
     pub unsafe fn pool(self, pool: &MaxPool, input: *const f32, output: *mut f32) {
         call!(self, pool(pool, input, output))
+    }
+
+    /// [`instance_norm::sweep`]
+    ///
+    /// # Safety
+    /// As [`instance_norm::sweep`].
+    pub unsafe fn instance_norm(self, norm: &InstanceNorm, input: *const f32, output: *mut f32) {
+        call!(self, instance_norm(norm, input, output))
     }
 
     /// [`winograd::transform_inputs`]

@@ -1,78 +1,26 @@
 //! Finds what the kernels can do in a typed model: everything that follows from its input through
-//! convolutions, residual additions, clips and poolings.
+//! convolutions, residual additions, clips, poolings and what `patterns` knows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tract_core::internal::{IntoArcTensor, IntoTensor, Tensor, TypedModel, TypedNode, tvec};
+use tract_core::ops::array::TypedConcat;
 use tract_core::ops::array::{Pad, PadMode};
 use tract_core::ops::binary::TypedBinOp;
 use tract_core::ops::cast::Cast;
 use tract_core::ops::change_axes::AxisOp;
-use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PoolSpec};
+use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_core::ops::nn::DataFormat;
 use tract_onnx::prelude::{Datum, IntoTValue, OutletId};
 
 use super::epilogue::{Clip, NO_CLIP};
+use super::image::LANES;
 use super::plan::Axes;
+use super::region::{Constants, Kind, Operation, Order, Region, View, Window};
 
 /// Windows, their steps and paddings up to this many pixels: borders stay small.
 const LONGEST: usize = 64;
-
-/// The part of a model that the kernels do.
-pub(super) struct Region {
-    pub input: OutletId,
-    /// Height, width, channels of each image; 0 is the input.
-    pub images: Vec<[usize; 3]>,
-    pub operations: Vec<Operation>,
-    /// Tensors that the rest of the model wants.
-    pub outputs: Vec<(OutletId, View)>,
-    pub input_axes: Axes,
-}
-
-/// A tensor of the model as an image.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct View {
-    pub image: usize,
-    pub axes: Axes,
-    /// More than the image has where zeros were appended.
-    channels: usize,
-}
-
-/// A layer before it is known how its images lie in memory.
-pub(super) struct Operation {
-    pub kind: Kind,
-    pub window: Window,
-    pub input: usize,
-    pub residual: Option<usize>,
-    pub clip: Clip,
-    /// A depthwise convolution whose output only this operation reads.
-    pub before: Option<Box<Operation>>,
-    pub output: usize,
-}
-
-pub(super) enum Kind {
-    Dense(Constants),
-    Depthwise(Constants),
-    MaxPool,
-}
-
-/// Kernel as ONNX has it, and bias.
-pub(super) struct Constants {
-    pub kernel: Arc<Tensor>,
-    pub bias: Vec<f32>,
-}
-
-/// Rows, then columns.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
-    pub size: [usize; 2],
-    pub stride: [usize; 2],
-    /// Above and left.
-    pub padding: [usize; 2],
-    /// Below and right.
-    pub padding_after: [usize; 2],
-}
 
 /// The region behind the model's only input; none where that is not a picture or nothing can be done.
 pub(super) fn find(model: &TypedModel) -> Option<Region> {
@@ -85,10 +33,13 @@ pub(super) fn find(model: &TypedModel) -> Option<Region> {
     finder.finish(input)
 }
 
-struct Finder<'a> {
-    model: &'a TypedModel,
-    views: HashMap<OutletId, View>,
-    images: Vec<[usize; 3]>,
+pub(super) struct Finder<'a> {
+    pub model: &'a TypedModel,
+    /// Tensors that later nodes may read.
+    pub views: HashMap<OutletId, View>,
+    /// Nodes that the kernels do.
+    pub taken: HashSet<usize>,
+    pub images: Vec<[usize; 3]>,
     operations: Vec<Operation>,
 }
 
@@ -103,10 +54,11 @@ impl<'a> Finder<'a> {
             true => (Axes::ChannelsLast, [a, b, c]),
             false => (Axes::ChannelsFirst, [b, c, a]),
         };
-        let view = View { image: 0, axes, channels: image[2] };
+        let view = View { image: 0, axes, channels: image[2], order: None };
         (fact.datum_type == f32::datum_type()).then(|| Self {
             model,
             views: HashMap::from([(input, view)]),
+            taken: HashSet::from([input.node]),
             images: vec![image],
             operations: Vec::new(),
         })
@@ -117,13 +69,23 @@ impl<'a> Finder<'a> {
             return None;
         }
         let view = if let Some(axes) = node.op_as::<AxisOp>() {
-            self.transpose(node, axes)?
+            match self.transpose(node, axes) {
+                Some(view) => view,
+                None => self.shuffle(node, axes)?,
+            }
         } else if let Some(pad) = node.op_as::<Pad>() {
             self.pad(node, pad)?
         } else if let Some(convolution) = node.op_as::<Conv>() {
             self.convolution(node, convolution)?
         } else if let Some(pool) = node.op_as::<MaxPool>() {
             self.pool(node, pool)?
+        } else if let Some(pool) = node.op_as::<SumPool>() {
+            self.average(node, pool)?
+        } else if let Some(TypedConcat { axis: 1 }) = node.op_as() {
+            match self.half_instance_norm(node) {
+                Some(view) => view,
+                None => self.concat(node)?,
+            }
         } else {
             let operator = node.op_as::<TypedBinOp>()?;
             match operator.0.name() {
@@ -134,18 +96,25 @@ impl<'a> Finder<'a> {
             }
         };
         self.views.insert(node.id.into(), view);
+        self.taken.insert(node.id);
         Some(())
     }
 
-    /// The image behind a tensor, if all of it is there and its channels come first.
-    fn image(&self, outlet: OutletId) -> Option<usize> {
+    /// The image behind a tensor, if all of it is there, in order, and its channels come first.
+    pub fn image(&self, outlet: OutletId) -> Option<usize> {
+        let (image, order) = self.ordered(outlet)?;
+        order.is_none().then_some(image)
+    }
+
+    /// The same in any order.
+    pub fn ordered(&self, outlet: OutletId) -> Option<(usize, Order)> {
         let view = self.views.get(&outlet)?;
         let whole = view.channels == self.images[view.image][2];
-        (view.axes == Axes::ChannelsFirst && whole).then_some(view.image)
+        (view.axes == Axes::ChannelsFirst && whole).then(|| (view.image, view.order.clone()))
     }
 
     fn transpose(&self, node: &TypedNode, operator: &AxisOp) -> Option<View> {
-        let view = *self.views.get(&node.inputs[0])?;
+        let view = self.views.get(&node.inputs[0])?.clone();
         let axes = match (view.axes, operator) {
             (Axes::ChannelsLast, AxisOp::Move(3, 1)) => Axes::ChannelsFirst,
             (Axes::ChannelsFirst, AxisOp::Move(1, 3)) => Axes::ChannelsLast,
@@ -156,37 +125,102 @@ impl<'a> Finder<'a> {
 
     /// Zeros behind the channels.
     fn pad(&self, node: &TypedNode, pad: &Pad) -> Option<View> {
-        let view = *self.views.get(&node.inputs[0])?;
+        let view = self.views.get(&node.inputs[0])?.clone();
         let PadMode::Constant(value) = &pad.mode else { return None };
         let zero = value.cast_to_scalar::<f32>().ok()? == 0.0;
         let &[(0, 0), (0, more), (0, 0), (0, 0)] = pad.pads.as_slice() else { return None };
-        let taken = zero && view.axes == Axes::ChannelsFirst;
+        let taken = zero && view.axes == Axes::ChannelsFirst && view.order.is_none();
         taken.then_some(View { channels: view.channels + more, ..view })
     }
 
     fn convolution(&mut self, node: &TypedNode, convolution: &Conv) -> Option<View> {
-        let input = self.image(node.inputs[0])?;
+        let (input, order) = self.ordered(node.inputs[0])?;
         let window = self.window(input, &convolution.pool_spec)?;
         let channels = [self.images[input][2], convolution.output_channels()];
         if convolution.q_params.is_some() || convolution.kernel_fmt != KernelFormat::OIHW {
             return None;
         }
         let kernel = constant(self.model, node.inputs[1])?;
-        let bias = constant(self.model, node.inputs[2])?;
-        let bias = bias.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?.to_vec();
+        let bias = floats(&*constant(self.model, node.inputs[2])?)?.to_vec();
         let bias = if bias.len() == 1 { vec![bias[0]; channels[1]] } else { bias };
         let constants = Constants { kernel, bias };
-        let kind = match convolution.group {
-            1 => Kind::Dense(constants),
-            group if channels == [group; 2] => Kind::Depthwise(constants),
-            _ => return None,
-        };
-        let before = match kind {
-            Kind::Dense(_) if window.is_a_point() => self.depthwise_before(node.inputs[0]),
+        match convolution.group {
+            groups if groups > 1 && channels == [groups; 2] => {
+                self.depthwise(node, constants, window, (input, order))
+            }
+            groups
+                if groups == 1
+                    || channels[1].is_multiple_of(groups * LANES)
+                        && channels[0].is_multiple_of(groups) =>
+            {
+                let alone = groups == 1 && window.is_a_point();
+                let before = alone.then(|| self.depthwise_before(node.inputs[0])).flatten();
+                let input = before.as_ref().map_or(input, |before| before.input);
+                let kind = Kind::Dense { constants, groups, order };
+                self.push(node, Operation { before, ..Operation::new(kind, window, input) })
+            }
             _ => None,
+        }
+    }
+
+    /// In the order of the input, which the output keeps.
+    fn depthwise(
+        &mut self,
+        node: &TypedNode,
+        constants: Constants,
+        window: Window,
+        (input, order): (usize, Order),
+    ) -> Option<View> {
+        let constants = match &order {
+            Some(order) => constants.in_order(order)?,
+            None => constants,
         };
-        let input = before.as_ref().map_or(input, |before| before.input);
-        self.push(node, Operation { before, ..Operation::new(kind, window, input) })
+        let operation = Operation::new(Kind::Depthwise(constants), window, input);
+        Some(View { order, ..self.push(node, operation)? })
+    }
+
+    /// The mean, or sum, of each window, as a depthwise convolution.
+    fn average(&mut self, node: &TypedNode, pool: &SumPool) -> Option<View> {
+        let (input, order) = self.ordered(node.inputs[0])?;
+        let window = self.window(input, &pool.pool_spec)?;
+        let fits = matches!(
+            pool.pool_spec.padding,
+            PaddingSpec::Explicit(..) | PaddingSpec::ExplicitOnnxPool(_, _, false)
+        );
+        if !fits || (window.pads() && pool.normalize && !pool.count_include_pad) {
+            return None;
+        }
+        let (channels, area) = (self.images[input][2], window.size[0] * window.size[1]);
+        let share = if pool.normalize { 1.0 / area as f32 } else { 1.0 };
+        let kernel = Tensor::from_shape(&[channels, area], &vec![share; channels * area]).ok()?;
+        let constants = Constants { kernel: Arc::new(kernel), bias: vec![0.0; channels] };
+        let operation = Operation::new(Kind::Depthwise(constants), window, input);
+        Some(View { order, ..self.push(node, operation)? })
+    }
+
+    /// Makers of the parts write side by side into one image.
+    fn concat(&mut self, node: &TypedNode) -> Option<View> {
+        let parts = node.inputs.iter().map(|&input| self.open_operation(input));
+        let parts: Vec<usize> = parts.collect::<Option<_>>()?;
+        let lengths: Vec<usize> =
+            parts.iter().map(|&part| self.images[self.operations[part].output][2]).collect();
+        let (_, in_front) = lengths.split_last()?;
+        let fits = |&part: &usize| {
+            matches!(self.operations[part].kind, Kind::Dense { .. } | Kind::Depthwise(_))
+        };
+        let aligned = in_front.iter().all(|length| length.is_multiple_of(LANES));
+        if !aligned || !parts.iter().all(fits) {
+            return None;
+        }
+        let view = self.new_image(node)?;
+        let mut first = 0;
+        for (part, length) in parts.into_iter().zip(lengths) {
+            let operation = &mut self.operations[part];
+            (operation.output, operation.part) = (view.image, Some(first));
+            first += length;
+        }
+        node.inputs.iter().for_each(|input| drop(self.views.remove(input)));
+        Some(view)
     }
 
     /// Takes out the operation that made this tensor, if it is depthwise and nothing else reads that.
@@ -231,10 +265,11 @@ impl<'a> Finder<'a> {
         let operation = &self.operations[at];
         let same_size = self.images[other.image][..2] == self.images[operation.output][..2]
             && other.channels == views[side].channels;
-        let free = matches!(operation.kind, Kind::Dense(_)) && operation.residual.is_none();
+        let in_order = other.axes == Axes::ChannelsFirst && other.order.is_none();
+        let free = matches!(operation.kind, Kind::Dense { .. }) && operation.residual.is_none();
         // Limits come after additions.
         let last = operation.clip == NO_CLIP;
-        if other.axes != Axes::ChannelsFirst || !same_size || !free || !last {
+        if !in_order || !same_size || !free || !last {
             return None;
         }
         let residual = Some(other.image);
@@ -242,6 +277,7 @@ impl<'a> Finder<'a> {
         self.push(node, Operation { residual, ..operation })
     }
 
+    /// Narrows the limits of all that made the tensor.
     fn clip(&mut self, node: &TypedNode, narrow: impl Fn(&mut Clip, f32)) -> Option<View> {
         let values = [0, 1].map(|side| constant(self.model, node.inputs[side]));
         let (side, bound) = match values {
@@ -250,30 +286,50 @@ impl<'a> Finder<'a> {
             _ => return None,
         };
         let bound = (bound.len() == 1).then(|| bound.cast_to_scalar::<f32>().ok())??;
-        let at = self.open_operation(node.inputs[side])?;
-        let mut clip = self.operations[at].clip;
-        narrow(&mut clip, bound);
-        // Of limits that cross, the one that is applied last would win.
-        if clip[0] > clip[1] || matches!(self.operations[at].kind, Kind::MaxPool) {
-            return None;
-        }
-        let operation = self.operations.remove(at);
-        self.push(node, Operation { clip, ..operation })
+        let input = node.inputs[side];
+        let makers = self.open_operations(input)?;
+        let narrowed = |&maker: &usize| {
+            let operation = &self.operations[maker];
+            let mut clip = operation.clip;
+            narrow(&mut clip, bound);
+            // Of limits that cross, the one that is applied last would win.
+            let fits = clip[0] <= clip[1] && !matches!(operation.kind, Kind::MaxPool);
+            fits.then_some(clip)
+        };
+        let clips: Vec<Clip> = makers.iter().map(narrowed).collect::<Option<_>>()?;
+        makers.iter().zip(clips).for_each(|(&maker, clip)| self.operations[maker].clip = clip);
+        self.views.remove(&input)
     }
 
     /// The operation that made a tensor which nothing else reads, so that more can be done to it.
     fn open_operation(&self, outlet: OutletId) -> Option<usize> {
-        let image = self.image(outlet)?;
-        let made = self.operations.iter().position(|operation| operation.output == image)?;
+        match self.open_operations(outlet)?.as_slice() {
+            &[made] => self.image(outlet).and(Some(made)),
+            _ => None,
+        }
+    }
+
+    /// The same where several may share its image.
+    fn open_operations(&self, outlet: OutletId) -> Option<Vec<usize>> {
+        let (image, _) = self.ordered(outlet)?;
+        let made = (0..self.operations.len()).filter(|&at| self.operations[at].output == image);
         let readers = &self.model.node(outlet.node).outputs[outlet.slot].successors;
         let wanted = self.model.output_outlets().is_ok_and(|outputs| outputs.contains(&outlet));
         // Transposed or padded, the same image goes by several names.
         let names = self.views.values().filter(|view| view.image == image).count();
-        (readers.len() == 1 && !wanted && names == 1).then_some(made)
+        let made: Vec<usize> = made.collect();
+        (readers.len() == 1 && !wanted && names == 1 && !made.is_empty()).then_some(made)
     }
 
     /// An operation whose output is that of the node.
-    fn push(&mut self, node: &TypedNode, operation: Operation) -> Option<View> {
+    pub fn push(&mut self, node: &TypedNode, operation: Operation) -> Option<View> {
+        let view = self.new_image(node)?;
+        self.operations.push(Operation { output: view.image, ..operation });
+        Some(view)
+    }
+
+    /// An image for the output of the node.
+    fn new_image(&mut self, node: &TypedNode) -> Option<View> {
         let shape = node.outputs[0].fact.shape.as_concrete()?;
         let &[1, channels, height, width] = shape else { return None };
         if channels * height * width == 0 {
@@ -281,20 +337,19 @@ impl<'a> Finder<'a> {
         }
         let image = self.images.len();
         self.images.push([height, width, channels]);
-        self.operations.push(Operation { output: image, ..operation });
-        Some(View { image, axes: Axes::ChannelsFirst, channels })
+        Some(View { image, axes: Axes::ChannelsFirst, channels, order: None })
     }
 
     /// What the rest of the model reads; none if some of it is not there as an image of its own.
     fn finish(self, input: OutletId) -> Option<Region> {
         let wanted = self.model.output_outlets().ok()?;
         let mut outputs = Vec::new();
-        for (&outlet, &view) in &self.views {
+        for (&outlet, view) in &self.views {
             let successors = &self.model.node(outlet.node).outputs[outlet.slot].successors;
-            let outside = |id: usize| !self.views.contains_key(&OutletId::new(id, 0));
-            let read_outside = successors.iter().any(|successor| outside(successor.node));
+            let read_outside =
+                successors.iter().any(|successor| !self.taken.contains(&successor.node));
             if outlet != input && (read_outside || wanted.contains(&outlet)) {
-                outputs.push((outlet, view));
+                outputs.push((outlet, view.clone()));
             }
         }
         outputs.sort_by_key(|(outlet, _)| *outlet);
@@ -314,27 +369,9 @@ impl<'a> Finder<'a> {
     }
 }
 
-impl Operation {
-    fn new(kind: Kind, window: Window, input: usize) -> Self {
-        Self { kind, window, input, residual: None, clip: NO_CLIP, before: None, output: 0 }
-    }
-}
-
-impl Window {
-    fn longest(&self) -> usize {
-        let lengths = [self.size, self.stride, self.padding, self.padding_after];
-        lengths.as_flattened().iter().copied().max().unwrap_or(0)
-    }
-
-    fn is_a_point(&self) -> bool {
-        let nothing_around = [self.padding, self.padding_after] == [[0, 0]; 2];
-        self.size == [1, 1] && self.stride == [1, 1] && nothing_around
-    }
-}
-
 /// The value of a tensor that does not depend on the input. Larger ones go through casts and changes of axes
 /// that tract has not computed yet.
-fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tensor>> {
+pub(super) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tensor>> {
     if let Some(value) = &model.outlet_fact(outlet).ok()?.konst {
         return Some(Arc::clone(value));
     }
@@ -345,4 +382,28 @@ fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tensor>> {
     let input = constant(model, node.inputs[0])?;
     let outputs = node.op.eval_out_of_plan(tvec!(input.into_tvalue())).ok()??;
     Some(outputs.into_iter().next()?.into_tensor().into_arc_tensor())
+}
+
+/// The numbers of a tensor.
+pub(super) fn floats(tensor: &Tensor) -> Option<&[f32]> {
+    tensor.try_as_plain_ram().ok()?.as_slice::<f32>().ok()
+}
+
+impl Constants {
+    /// Of a depthwise convolution for an image whose channels have these places.
+    fn in_order(&self, order: &[usize]) -> Option<Self> {
+        let kernel = floats(&self.kernel)?;
+        let area = kernel.len().checked_div(order.len())?;
+        if area * order.len() != kernel.len() || self.bias.len() != order.len() {
+            return None;
+        }
+        let mut values = vec![0.0; kernel.len()];
+        let mut bias = vec![0.0; order.len()];
+        for (channel, &place) in order.iter().enumerate() {
+            values[place * area..][..area].copy_from_slice(&kernel[channel * area..][..area]);
+            bias[place] = self.bias[channel];
+        }
+        let kernel = Tensor::from_shape(&[order.len(), area], &values).ok()?;
+        Some(Self { kernel: Arc::new(kernel), bias })
+    }
 }

@@ -18,14 +18,18 @@ mod epilogue;
 mod floats;
 mod image;
 #[allow(unsafe_code, reason = "vector instructions")]
+mod instance_norm;
+#[allow(unsafe_code, reason = "vector instructions")]
 mod instructions;
 #[allow(unsafe_code, reason = "vector instructions")]
 mod lanes;
 mod lower;
 mod operator;
+mod patterns;
 mod plan;
 #[allow(unsafe_code, reason = "vector instructions")]
 mod pool;
+mod region;
 #[cfg(test)]
 mod tests;
 mod tiling;

@@ -6,8 +6,10 @@ use super::dense::Dense;
 use super::depthwise::Depthwise;
 use super::floats::Floats;
 use super::image::Image;
+use super::instance_norm::InstanceNorm;
 use super::instructions::InstructionSet;
 use super::pool::MaxPool;
+use super::region::Order;
 use super::winograd::Winograd;
 
 /// Order of the axes of a tensor outside.
@@ -25,6 +27,7 @@ pub(super) enum Layer {
     Winograd(Winograd),
     Depthwise(Depthwise),
     MaxPool(MaxPool),
+    InstanceNorm(InstanceNorm),
 }
 
 /// A layer and the images that it reads and writes, by their number.
@@ -36,10 +39,12 @@ pub(super) struct Step {
 }
 
 /// An image as a tensor outside.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Port {
     pub image: usize,
     pub axes: Axes,
+    /// Of an output.
+    pub order: Order,
 }
 
 /// What runs: immutable, shared between threads; each run takes a memory of its own.
@@ -86,12 +91,8 @@ impl Plan {
             self.run_step(step, &mut memory);
         }
         for (port, output) in self.outputs.iter().zip(outputs) {
-            write(
-                &self.images[port.image],
-                port.axes,
-                &memory.parts[self.parts[port.image]],
-                output,
-            );
+            let image = &self.images[port.image];
+            write(image, port, &memory.parts[self.parts[port.image]], output);
         }
         self.free().push(memory);
     }
@@ -113,6 +114,7 @@ impl Plan {
             }
             Layer::Depthwise(depthwise) => depthwise.run(self.set, input, &mut output),
             Layer::MaxPool(pool) => pool.run(self.set, input, &mut output),
+            Layer::InstanceNorm(norm) => norm.run(self.set, input, &mut output),
         }
         parts[self.parts[step.output]] = output;
     }
@@ -152,6 +154,9 @@ fn share(
     let mut kinds: Vec<(Image, usize)> = vec![(images[input.image], last_use[input.image])];
     parts[input.image] = 0;
     for (at, step) in steps.iter().enumerate() {
+        if parts[step.output] != usize::MAX {
+            continue; // another step makes the rest of it
+        }
         let (image, until) = (images[step.output], last_use[step.output]);
         let free = kinds.iter().position(|(kind, busy)| *kind == image && *busy < at);
         let part = free.unwrap_or_else(|| {
@@ -193,22 +198,20 @@ fn read(image: &Image, axes: Axes, tensor: &[f32], values: &mut [f32]) {
 }
 
 /// An image into a tensor.
-fn write(image: &Image, axes: Axes, values: &[f32], tensor: &mut [f32]) {
+fn write(image: &Image, port: &Port, values: &[f32], tensor: &mut [f32]) {
     let steps = image.steps();
     let area = image.height * image.width;
-    for y in 0..image.height {
-        for x in 0..image.width {
-            let pixel = &values[steps.at(y, x)..][..image.channels];
-            let at = y * image.width + x;
-            match axes {
-                Axes::ChannelsLast => {
-                    tensor[at * image.channels..][..image.channels].copy_from_slice(pixel);
-                }
-                Axes::ChannelsFirst => {
-                    let to = tensor[at..].iter_mut().step_by(area);
-                    to.zip(pixel).for_each(|(to, from)| *to = *from);
-                }
-            }
+    // From channel to channel of the tensor, from pixel to pixel.
+    let (channel_step, pixel_step) = match port.axes {
+        Axes::ChannelsFirst => (area, 1),
+        Axes::ChannelsLast => (1, image.channels),
+    };
+    for (y, x) in (0..image.height).flat_map(|y| (0..image.width).map(move |x| (y, x))) {
+        let pixel = &values[steps.at(y, x)..][..image.channels];
+        let to = tensor[(y * image.width + x) * pixel_step..].iter_mut().step_by(channel_step);
+        match &port.order {
+            None => to.zip(pixel).for_each(|(to, from)| *to = *from),
+            Some(order) => to.zip(order.iter()).for_each(|(to, &place)| *to = pixel[place]),
         }
     }
 }

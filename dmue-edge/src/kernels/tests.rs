@@ -1,12 +1,12 @@
 //! Every kernel against tract and against a loop in f64, on random shapes.
 
 use proptest::prelude::*;
-use tract_core::internal::{Tensor, TypedModel, tvec};
-use tract_core::ops::array::{Pad, PadMode};
+use tract_core::internal::{Tensor, ToDim, TypedModel, tvec};
+use tract_core::ops::array::{Pad, PadMode, Slice, TypedConcat};
 use tract_core::ops::change_axes::AxisOp;
-use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec};
+use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_core::ops::math;
-use tract_core::ops::nn::DataFormat;
+use tract_core::ops::nn::{DataFormat, Reduce, Reducer};
 use tract_onnx::prelude::{
     DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, OutletId, SpecialOps,
 };
@@ -109,6 +109,67 @@ impl Network {
         self.wire(Pad { pads, mode }, &[outlet]);
     }
 
+    fn mean_pool(&mut self, window: Window) {
+        let channels = self.channels();
+        let pool_spec = window.spec(channels, channels);
+        let operator = SumPool { pool_spec, count_include_pad: true, normalize: true };
+        self.wire(operator, &[self.end]);
+    }
+
+    /// Channels in groups, transposed.
+    fn shuffle(&mut self, groups: usize) {
+        let channels = self.channels();
+        let of = |lengths: &[usize]| lengths.iter().map(|&length| length.to_dim()).collect();
+        let (whole, each) = ([channels], channels / groups);
+        self.wire(AxisOp::Reshape(1, of(&whole), of(&[groups, each])), &[self.end]);
+        self.wire(AxisOp::Move(1, 2), &[self.end]);
+        self.wire(AxisOp::Reshape(1, of(&[each, groups]), of(&whole)), &[self.end]);
+    }
+
+    fn side_by_side(&mut self, others: &[OutletId]) {
+        let parts: Vec<_> = others.iter().copied().chain([self.end]).collect();
+        self.wire(TypedConcat { axis: 1 }, &parts);
+    }
+
+    fn slice(&mut self, outlet: OutletId, range: std::ops::Range<usize>) -> OutletId {
+        self.wire(
+            Slice { axis: 1, start: range.start.to_dim(), end: range.end.to_dim() },
+            &[outlet],
+        );
+        self.end
+    }
+
+    fn mean(&mut self) {
+        let shape = self.model.outlet_fact(self.end).unwrap().shape.as_concrete().unwrap();
+        let area = (shape[2] * shape[3]) as f32;
+        let area = self.constant(Tensor::from_shape(&[1, 1, 1, 1], &[area]).unwrap());
+        self.wire(Reduce { axes: tvec![2, 3], reducer: Reducer::Sum }, &[self.end]);
+        self.wire(math::div(), &[self.end, area]);
+    }
+
+    /// Of the first `count` channels, as tract writes it out; the others pass.
+    fn half_instance_norm(&mut self, count: usize) {
+        let (all, channels) = (self.end, self.channels());
+        let first = self.slice(all, 0..count);
+        self.mean();
+        self.wire(math::sub(), &[first, self.end]);
+        let difference = self.end;
+        self.wire(math::square(), &[difference]);
+        self.mean();
+        let small = self.constant(Tensor::from_shape(&[1, 1, 1, 1], &[1e-5_f32]).unwrap());
+        self.wire(math::add(), &[self.end, small]);
+        self.wire(math::rsqrt(), &[self.end]);
+        self.wire(math::mul(), &[difference, self.end]);
+        for operator in [math::mul(), math::add()] {
+            let numbers = self.numbers(&[1, count, 1, 1]);
+            let numbers = self.constant(numbers);
+            self.wire(operator, &[self.end, numbers]);
+        }
+        let normalised = self.end;
+        self.slice(all, count..channels);
+        self.side_by_side(&[normalised]);
+    }
+
     fn add(&mut self, other: OutletId) {
         self.wire(math::add(), &[self.end, other]);
     }
@@ -159,6 +220,14 @@ impl Window {
             padding: [padding; 2],
             padding_after: [padding; 2],
         }
+    }
+
+    fn keeps_size(&self) -> bool {
+        let axis = |axis: usize| {
+            let padded = self.padding[axis] + self.padding_after[axis] + 1;
+            self.stride[axis] == 1 && padded == self.size[axis]
+        };
+        axis(0) && axis(1)
     }
 
     fn spec(&self, input_channels: usize, output_channels: usize) -> PoolSpec {
@@ -268,6 +337,96 @@ proptest! {
             network.add(begin);
         }
         network.at_most(0.7);
+        network.check();
+    }
+
+    #[test]
+    fn in_groups(
+        (groups, each, more) in (1..=4_usize, 1..=9_usize, 1..=3_usize),
+        (height, width) in (5..=12_usize, 5..=12_usize),
+        window in any_window(),
+        residual in any::<bool>(),
+    ) {
+        let mut network = Network::new([1, groups * each, height, width]);
+        network.convolution(8 * groups * more, 1, Window::POINT);
+        let begin = network.end;
+        network.convolution(8 * groups, groups, window);
+        network.at_least(0.0);
+        network.convolution(8 * groups * more, groups, Window::square(3, 1, 1));
+        if residual && window.keeps_size() {
+            network.add(begin);
+        }
+        network.at_most(0.6);
+        network.check();
+    }
+
+    #[test]
+    fn shuffled(
+        (groups, each) in (1..=4_usize, 1..=12_usize),
+        (height, width) in (5..=12_usize, 5..=12_usize),
+        (window, twice, depthwise, grouped) in (any_window(), any::<bool>(), any::<bool>(), any::<bool>()),
+    ) {
+        let mut network = Network::new([1, 5, height, width]);
+        network.convolution(groups * each, 1, Window::square(3, 1, 1));
+        network.shuffle(groups);
+        if twice {
+            network.shuffle(each);
+            network.shuffle(each);
+        }
+        if depthwise {
+            network.depthwise(window);
+            network.at_least(-0.2);
+        } else {
+            network.mean_pool(window);
+        }
+        if grouped {
+            network.convolution(8 * groups, groups, Window::square(3, 1, 1));
+        }
+        network.check();
+    }
+
+    #[test]
+    fn parts_side_by_side(
+        shape in any_picture(),
+        (window, outputs) in (any_window(), 1..=20_usize),
+        kinds in prop::collection::vec(0..4_u8, 1..=3),
+    ) {
+        let mut network = Network::new(shape);
+        network.convolution(8, 1, Window::square(3, 1, 1));
+        let begin = network.end;
+        let mut parts = vec![];
+        for kind in kinds {
+            network.end = begin;
+            match kind {
+                0 => network.mean_pool(window),
+                1 => network.depthwise(window),
+                2 => network.convolution(16, 1, window),
+                _ => {
+                    network.depthwise(window);
+                    network.convolution(24, 1, Window::POINT);
+                }
+            }
+            parts.push(network.end);
+        }
+        network.end = begin;
+        network.convolution(outputs, 1, window);
+        network.side_by_side(&parts);
+        network.at_least(0.1);
+        network.convolution(3, 1, Window::square(3, 1, 1));
+        network.check();
+    }
+
+    #[test]
+    fn instance_norm_of_some_channels(
+        shape in any_picture(),
+        (channels, share) in (2..=30_usize, 0.0..1.0_f64),
+        limit in -0.5..0.5_f32,
+    ) {
+        let mut network = Network::new(shape);
+        network.convolution(channels, 1, Window::square(3, 1, 1));
+        network.half_instance_norm(1 + ((channels - 1) as f64 * share) as usize);
+        network.at_least(limit);
+        network.convolution(4, 1, Window::square(3, 2, 1));
         network.check();
     }
 

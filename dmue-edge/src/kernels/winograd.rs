@@ -4,7 +4,7 @@
 
 use super::dense::{Dense, Weights, Windows};
 use super::epilogue::{Clip, Epilogue, NO_CLIP};
-use super::image::{Image, LANES};
+use super::image::{Image, LANES, Slice};
 use super::instructions::InstructionSet;
 use super::lanes::Lanes;
 
@@ -74,12 +74,13 @@ impl Winograd {
         let to = Image::in_lanes(1, count, output.channels);
         let zeros = vec![0.0; output.channels];
         let windows = Windows { input: from, stride: [1, 1], padding: [0, 0] };
+        let channels: Vec<usize> = (0..input.channels).collect();
         let product = |kernel: Vec<f32>| {
             let weights = Weights { kernel: &kernel, bias: &zeros, size: [1, 1] };
-            Dense::new(windows, &weights, (NO_CLIP, None), to, set)
+            Dense::new(windows, &channels, &weights, (NO_CLIP, None), Slice::whole(to), set)
         };
         let products = transform_weights(weights.kernel, side).into_iter().map(product).collect();
-        let epilogue = Epilogue::new(weights.bias, after, &output);
+        let epilogue = Epilogue::new(weights.bias, after, &Slice::whole(output));
         Self { side, tiles, products, epilogue, input, output }
     }
 

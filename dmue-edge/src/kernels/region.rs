@@ -1,0 +1,110 @@
+//! What was found in a model, before it is known how its images lie in memory.
+
+use std::sync::Arc;
+
+use tract_core::internal::Tensor;
+use tract_onnx::prelude::OutletId;
+
+use super::epilogue::{Clip, NO_CLIP};
+use super::plan::Axes;
+
+/// The part of a model that the kernels do.
+pub(super) struct Region {
+    pub input: OutletId,
+    /// Height, width, channels of each image; 0 is the input.
+    pub images: Vec<[usize; 3]>,
+    pub operations: Vec<Operation>,
+    /// Tensors that the rest of the model wants.
+    pub outputs: Vec<(OutletId, View)>,
+    pub input_axes: Axes,
+}
+
+/// For each channel of a tensor its place in the image; none where they are in order.
+pub(super) type Order = Option<Arc<[usize]>>;
+
+/// A tensor of the model as an image.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub image: usize,
+    pub axes: Axes,
+    /// More than the image has where zeros were appended.
+    pub channels: usize,
+    pub order: Order,
+}
+
+/// A layer.
+pub(super) struct Operation {
+    pub kind: Kind,
+    pub window: Window,
+    pub input: usize,
+    pub residual: Option<usize>,
+    pub clip: Clip,
+    /// A depthwise convolution whose output only this operation reads.
+    pub before: Option<Box<Operation>>,
+    pub output: usize,
+    /// Of an output that several share, the first channel that it makes.
+    pub part: Option<usize>,
+}
+
+pub(super) enum Kind {
+    /// In groups; the order is that of the input's channels.
+    Dense {
+        constants: Constants,
+        groups: usize,
+        order: Order,
+    },
+    Depthwise(Constants),
+    MaxPool,
+    InstanceNorm(Normalisation),
+}
+
+/// Kernel as ONNX has it, and bias.
+pub(super) struct Constants {
+    pub kernel: Arc<Tensor>,
+    pub bias: Vec<f32>,
+}
+
+/// `(x - mean) / sqrt(variance + epsilon) * scale + shift` over all pixels, of the first channels: as many as
+/// there are scales.
+#[derive(Clone, Debug)]
+pub(super) struct Normalisation {
+    pub scale: Vec<f32>,
+    pub shift: Vec<f32>,
+    pub epsilon: f32,
+}
+
+/// Rows, then columns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub size: [usize; 2],
+    pub stride: [usize; 2],
+    /// Above and left.
+    pub padding: [usize; 2],
+    /// Below and right.
+    pub padding_after: [usize; 2],
+}
+
+impl Operation {
+    pub fn new(kind: Kind, window: Window, input: usize) -> Self {
+        let (residual, before, part) = (None, None, None);
+        Self { kind, window, input, residual, clip: NO_CLIP, before, output: 0, part }
+    }
+}
+
+impl Window {
+    pub const POINT: Self =
+        Self { size: [1; 2], stride: [1; 2], padding: [0; 2], padding_after: [0; 2] };
+
+    pub fn longest(&self) -> usize {
+        let lengths = [self.size, self.stride, self.padding, self.padding_after];
+        lengths.as_flattened().iter().copied().max().unwrap_or(0)
+    }
+
+    pub fn is_a_point(&self) -> bool {
+        self.size == [1, 1] && self.stride == [1, 1] && !self.pads()
+    }
+
+    pub fn pads(&self) -> bool {
+        [self.padding, self.padding_after] != [[0, 0]; 2]
+    }
+}
