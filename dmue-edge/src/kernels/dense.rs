@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::depthwise::Depthwise;
-use super::epilogue::{Clip, Epilogue};
+use super::epilogue::{Clip, Epilogue, Residual};
 use super::floats::Floats;
 use super::image::{Image, LANES, Place, Slice, Steps};
 use super::instructions::InstructionSet;
@@ -127,19 +127,19 @@ impl Dense {
     pub fn run(
         &self,
         set: InstructionSet,
-        [input, residual]: [&[f32]; 2],
+        input: &[f32],
+        residual: Residual<'_>,
         scratch: &mut [f32],
         output: &mut [f32],
     ) {
-        assert_eq!(input.len(), self.input.len());
-        self.epilogue.check_residual(residual);
         let image = &self.output.image;
-        assert_eq!(output.len(), image.len());
+        assert_eq!([input.len(), output.len()], [self.input.len(), image.len()]);
+        let places = self.epilogue.places(residual, output);
         assert!(scratch.len() >= self.scratch());
         let pixels = image.height * image.width;
         let Some(depthwise) = &self.before else {
             let source = Source { values: input.as_ptr(), steps: self.windows };
-            return self.run_groups(set, &source, 0..pixels, residual, output);
+            return self.run_groups(set, &source, 0..pixels, places);
         };
         for start in (0..pixels).step_by(self.chunk()) {
             let chunk = start..pixels.min(start + self.chunk());
@@ -148,7 +148,7 @@ impl Dense {
             let pixel = depthwise.output().pixel;
             let steps = Steps::dense(image.width, pixel);
             let source = Source { values: scratch.as_ptr().wrapping_sub(start * pixel), steps };
-            self.run_groups(set, &source, chunk, residual, output);
+            self.run_groups(set, &source, chunk, places);
         }
     }
 
@@ -161,8 +161,7 @@ impl Dense {
         set: InstructionSet,
         source: &Source,
         pixels: Range<usize>,
-        residual: &[f32],
-        output: &mut [f32],
+        (residual, output): (*const f32, *mut f32),
     ) {
         let mut weights = &self.weights[..];
         for group in self.tiling.groups() {
@@ -180,14 +179,8 @@ impl Dense {
                     let shape = (tile, vectors);
                     // SAFETY: `new` and `run` hold every place to its slice, `InstructionSet` is what the processor has.
                     unsafe {
-                        set.multiply(
-                            &product,
-                            shape,
-                            pixels,
-                            residual.as_ptr(),
-                            output.as_mut_ptr(),
-                        )
-                    };
+                        set.multiply(&product, shape, pixels, residual, output);
+                    }
                 }
             }
         }

@@ -6,6 +6,15 @@ use super::lanes::Lanes;
 /// Output limits: a ReLU is 0 to infinity.
 pub(super) type Clip = [f32; 2];
 
+/// What is added to an output.
+#[derive(Clone, Copy)]
+pub(super) enum Residual<'a> {
+    /// Nothing where it is empty.
+    Of(&'a [f32]),
+    /// What is there, pixel by pixel and channel by channel.
+    InPlace,
+}
+
 pub(super) const NO_CLIP: Clip = [f32::NEG_INFINITY, f32::INFINITY];
 
 /// Bias and limits, channel by channel, and what is added between them; what fills up the last vector comes out
@@ -45,9 +54,16 @@ impl Epilogue {
         self.residual.map(|image| (image.steps(), image.blocks()))
     }
 
-    /// Holds a residual's values to what [`Self::residual`] says.
-    pub fn check_residual(&self, values: &[f32]) {
-        assert_eq!(values.len(), self.residual.map_or(0, |image| image.len()));
+    /// Where a residual's values are, held to what [`Self::residual`] says, and where the output's.
+    pub fn places(&self, residual: Residual<'_>, output: &mut [f32]) -> (*const f32, *mut f32) {
+        let (length, output_length) = (self.residual.map_or(0, |image| image.len()), output.len());
+        let output = output.as_mut_ptr();
+        let (values, found) = match residual {
+            Residual::Of(values) => (values.as_ptr(), values.len()),
+            Residual::InPlace => (output.cast_const(), output_length),
+        };
+        assert_eq!(found, length);
+        (values, output)
     }
 
     /// What the sums of a vector of channels begin with.

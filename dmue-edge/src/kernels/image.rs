@@ -105,7 +105,8 @@ impl Steps {
     #[inline(always)]
     pub fn of<const P: usize>(&self, place: Place) -> [usize; P] {
         let mut places = [self.at(place.y, place.x); P];
-        if place.has_in_row(P) {
+        // Rows without a border go on in the next one.
+        if place.has_in_row(P) || self.row == place.width * self.pixel {
             for (p, place) in places.iter_mut().enumerate() {
                 *place += p * self.pixel;
             }

@@ -75,8 +75,8 @@ macro_rules! kernels {
             pub unsafe fn transform_outputs(
                 winograd: &Winograd,
                 from: &[f32],
-                residual: &[f32],
-                output: &mut [f32],
+                residual: *const f32,
+                output: *mut f32,
             ) {
                 unsafe { winograd::transform_outputs::<$lanes>(winograd, from, residual, output) }
             }
@@ -248,8 +248,8 @@ impl InstructionSet {
         self,
         winograd: &Winograd,
         from: &[f32],
-        residual: &[f32],
-        output: &mut [f32],
+        residual: *const f32,
+        output: *mut f32,
     ) {
         call!(self, transform_outputs(winograd, from, residual, output))
     }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::dense::Dense;
 use super::depthwise::Depthwise;
+use super::epilogue::Residual;
 use super::floats::Floats;
 use super::image::Image;
 use super::instance_norm::InstanceNorm;
@@ -103,20 +104,25 @@ impl Plan {
 
     fn run_step(&self, step: &Step, memory: &mut Memory) {
         let Memory { parts, scratch } = memory;
-        // Taken out and put back: it is never what the step reads.
-        let mut output = std::mem::take(&mut parts[self.parts[step.output]]);
+        let to = self.parts[step.output];
+        // Taken out and put back: it is never what the step's windows read.
+        let mut output = std::mem::take(&mut parts[to]);
         let input = &parts[self.parts[step.input]][..];
-        let residual = step.residual.map_or(&[][..], |image| &parts[self.parts[image]]);
+        let residual = match step.residual.map(|image| self.parts[image]) {
+            Some(part) if part == to => Residual::InPlace,
+            Some(part) => Residual::Of(&parts[part]),
+            None => Residual::Of(&[]),
+        };
         match &step.layer {
-            Layer::Dense(dense) => dense.run(self.set, [input, residual], scratch, &mut output),
+            Layer::Dense(dense) => dense.run(self.set, input, residual, scratch, &mut output),
             Layer::Winograd(winograd) => {
-                winograd.run(self.set, [input, residual], scratch, &mut output);
+                winograd.run(self.set, input, residual, scratch, &mut output);
             }
             Layer::Depthwise(depthwise) => depthwise.run(self.set, input, &mut output),
             Layer::MaxPool(pool) => pool.run(self.set, input, &mut output),
             Layer::InstanceNorm(norm) => norm.run(self.set, input, &mut output),
         }
-        parts[self.parts[step.output]] = output;
+        parts[to] = output;
     }
 
     fn memory(&self) -> Memory {
@@ -130,8 +136,8 @@ impl Plan {
     }
 }
 
-/// Gives each image a part of memory, used again by a later one of the same kind once nothing reads it; and
-/// the length of each part.
+/// Gives each image a part of memory, used again by a later one of the same kind once nothing reads it, or nothing
+/// but the step that adds it to what it makes; and the length of each part.
 fn share(
     images: &[Image],
     steps: &[Step],
@@ -158,7 +164,14 @@ fn share(
             continue; // another step makes the rest of it
         }
         let (image, until) = (images[step.output], last_use[step.output]);
-        let free = kinds.iter().position(|(kind, busy)| *kind == image && *busy < at);
+        let added = step.residual.filter(|&residual| {
+            let last = last_use[residual];
+            let fits = last < end && residual != step.input && images[residual] == image;
+            fits && steps[at..=last].iter().all(|later| later.output == step.output)
+        });
+        let free = added
+            .map(|residual| parts[residual])
+            .or_else(|| kinds.iter().position(|(kind, busy)| *kind == image && *busy < at));
         let part = free.unwrap_or_else(|| {
             kinds.push((image, until));
             kinds.len() - 1

@@ -222,14 +222,6 @@ impl Window {
         }
     }
 
-    fn keeps_size(&self) -> bool {
-        let axis = |axis: usize| {
-            let padded = self.padding[axis] + self.padding_after[axis] + 1;
-            self.stride[axis] == 1 && padded == self.size[axis]
-        };
-        axis(0) && axis(1)
-    }
-
     fn spec(&self, input_channels: usize, output_channels: usize) -> PoolSpec {
         PoolSpec {
             data_format: DataFormat::NCHW,
@@ -326,13 +318,16 @@ proptest! {
     fn winograd(
         (channels, outputs) in (8..=20_usize, 1..=30_usize),
         (height, width) in (4..=18_usize, 6..=18_usize),
-        residual in any::<bool>(),
+        (residual, between) in (any::<bool>(), any::<bool>()),
     ) {
         let mut network = Network::new([1, channels, height, width]);
         network.convolution(outputs, 1, Window::square(3, 1, 1));
         network.at_least(0.0);
         let begin = network.end;
         network.convolution(outputs, 1, Window::square(3, 1, 1));
+        if between {
+            network.convolution(outputs, 1, Window::square(3, 1, 1));
+        }
         if residual {
             network.add(begin);
         }
@@ -350,10 +345,11 @@ proptest! {
         let mut network = Network::new([1, groups * each, height, width]);
         network.convolution(8 * groups * more, 1, Window::POINT);
         let begin = network.end;
+        let window = if residual { Window::square(3, 1, 1) } else { window };
         network.convolution(8 * groups, groups, window);
         network.at_least(0.0);
         network.convolution(8 * groups * more, groups, Window::square(3, 1, 1));
-        if residual && window.keeps_size() {
+        if residual {
             network.add(begin);
         }
         network.at_most(0.6);

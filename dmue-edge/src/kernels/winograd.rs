@@ -3,7 +3,7 @@
 //! instead of 9 M^2.
 
 use super::dense::{Dense, Weights, Windows};
-use super::epilogue::{Clip, Epilogue, NO_CLIP};
+use super::epilogue::{Clip, Epilogue, NO_CLIP, Residual};
 use super::image::{Image, LANES, Slice};
 use super::instructions::InstructionSet;
 use super::lanes::Lanes;
@@ -94,13 +94,13 @@ impl Winograd {
     pub fn run(
         &self,
         set: InstructionSet,
-        [input, residual]: [&[f32]; 2],
+        input: &[f32],
+        residual: Residual<'_>,
         scratch: &mut [f32],
         output: &mut [f32],
     ) {
-        assert_eq!(input.len(), self.input.len());
-        self.epilogue.check_residual(residual);
-        assert_eq!(output.len(), self.output.len());
+        assert_eq!([input.len(), output.len()], [self.input.len(), self.output.len()]);
+        let (residual, output) = self.epilogue.places(residual, output);
         let [down, across] = self.tiles;
         let (from, to) = (down * across * self.input.pixel, down * across * self.output.pixel);
         let (inputs, outputs) = scratch[..self.scratch()].split_at_mut(self.products.len() * from);
@@ -109,7 +109,7 @@ impl Winograd {
         unsafe { set.transform_inputs(self, input, inputs) };
         let pairs = inputs.chunks_exact(from).zip(outputs.chunks_exact_mut(to));
         for (product, (inputs, outputs)) in self.products.iter().zip(pairs) {
-            product.run(set, [inputs, &[]], &mut [], outputs);
+            product.run(set, inputs, Residual::Of(&[]), &mut [], outputs);
         }
         // SAFETY: as above.
         unsafe { set.transform_outputs(self, outputs, residual, output) };
@@ -202,8 +202,8 @@ unsafe fn inputs_of<L: Lanes, const N: usize>(
 pub(super) unsafe fn transform_outputs<L: Lanes>(
     winograd: &Winograd,
     from: &[f32],
-    residual: &[f32],
-    output: &mut [f32],
+    residual: *const f32,
+    output: *mut f32,
 ) {
     unsafe {
         match winograd.side {
@@ -217,8 +217,8 @@ pub(super) unsafe fn transform_outputs<L: Lanes>(
 unsafe fn outputs_of<L: Lanes, const N: usize, const M: usize>(
     winograd: &Winograd,
     from: &[f32],
-    residual: &[f32],
-    output: &mut [f32],
+    residual: *const f32,
+    output: *mut f32,
     line: unsafe fn([L; N]) -> [L; M],
 ) {
     let image = winograd.output;
@@ -253,11 +253,11 @@ unsafe fn outputs_of<L: Lanes, const N: usize, const M: usize>(
                             && block < *blocks
                         {
                             let at = of_residual.at(top + y, left + x) + channel;
-                            value = value.add(L::load(residual.as_ptr().add(at)));
+                            value = value.add(L::load(residual.add(at)));
                         }
                         let at = steps.at(top + y, left + x) + channel;
                         let limited: L = winograd.epilogue.limit(channel, value);
-                        limited.store(output.as_mut_ptr().add(at));
+                        limited.store(output.add(at));
                     }
                 }
             }
