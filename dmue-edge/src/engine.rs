@@ -10,6 +10,7 @@ use crate::face::detector::{Detector, DetectorOptions};
 use crate::face::follower::Follower;
 use crate::face::{Face, KnownFace};
 use crate::frame::FrameView;
+use crate::kernels::Kernels;
 use crate::log::{Log, LogLevel};
 use crate::model::{Inference, Model};
 use crate::parallel;
@@ -43,6 +44,7 @@ pub struct Engine {
     /// Only streams need it, so the first session loads it.
     follower: OnceLock<Arc<Follower>>,
     model: Model,
+    kernels: Kernels,
     threads: usize,
     log: Log,
 }
@@ -52,6 +54,7 @@ pub struct Engine {
 pub struct EngineBuilder {
     model: ModelSource,
     detector: DetectorOptions,
+    kernels: Kernels,
     threads: usize,
     log: Log,
 }
@@ -61,6 +64,7 @@ impl Default for EngineBuilder {
         Self {
             model: ModelSource::default(),
             detector: DetectorOptions::default(),
+            kernels: Kernels::default(),
             threads: 1,
             log: Log::default(),
         }
@@ -110,6 +114,12 @@ impl EngineBuilder {
         self
     }
 
+    /// Says who computes the networks: this crate's kernels (the default) or tract alone.
+    pub fn kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = kernels;
+        self
+    }
+
     /// Loads the model and the detector.
     ///
     /// # Errors
@@ -117,29 +127,30 @@ impl EngineBuilder {
     /// [`Error::Option`] which option is out of range, [`Error::NoDefaultModel`] that a model must
     /// be named.
     pub fn build(self) -> Result<Engine> {
-        let Self { model, detector, threads, log } = self;
+        let Self { model, detector, kernels, threads, log } = self;
         if !(1..=MOST_THREADS).contains(&threads) {
             let (name, value, allowed) = ("threads", threads.to_string(), "1 to 1024");
             return Err(Error::Option { name, value, allowed });
         }
         let start = Instant::now();
-        let (model, detector) = (model.load()?, Detector::new(detector)?);
+        let (model, detector) = (model.load(kernels)?, Detector::with_kernels(detector, kernels)?);
         log.write(LogLevel::Info, || {
             let manifest = model.manifest();
             let (name, classes) = (&manifest.name, manifest.classes.len());
             let elapsed = start.elapsed().as_secs_f64() * 1e3;
             format!("model {name} of {classes} classes loaded in {elapsed:.0} ms")
         });
-        Ok(Engine { detector, follower: OnceLock::new(), model, threads, log })
+        Ok(Engine { detector, follower: OnceLock::new(), model, kernels, threads, log })
     }
 }
 
 impl ModelSource {
-    fn load(self) -> Result<Model> {
+    fn load(self, kernels: Kernels) -> Result<Model> {
+        let from_bytes = |bytes: &[u8]| Model::from_bytes_with(bytes, kernels);
         Ok(match self {
-            Self::Embedded => Model::from_bytes(DEFAULT_MODEL.ok_or(Error::NoDefaultModel)?)?,
-            Self::File(path) => Model::open(&path)?,
-            Self::Bytes(bytes) => Model::from_bytes(&bytes)?,
+            Self::Embedded => from_bytes(DEFAULT_MODEL.ok_or(Error::NoDefaultModel)?)?,
+            Self::File(path) => Model::open_with(&path, kernels)?,
+            Self::Bytes(bytes) => from_bytes(&bytes)?,
         })
     }
 }
@@ -215,7 +226,7 @@ impl Engine {
         if let Some(follower) = self.follower.get() {
             return Ok(follower.clone());
         }
-        let loaded = Arc::new(Follower::new()?);
+        let loaded = Arc::new(Follower::new(self.kernels)?);
         Ok(self.follower.get_or_init(|| loaded).clone())
     }
 

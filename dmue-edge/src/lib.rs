@@ -108,6 +108,7 @@ pub use engine::{Engine, FrameResult, Prediction};
 pub use error::{Error, Result};
 pub use face::KnownFace;
 pub use frame::{FrameView, PixelFormat};
+pub use kernels::Kernels;
 pub use log::LogLevel;
 pub use model::Model;
 pub use photo::Photo;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use conformance::{Answer, Case, DETECTOR_LEVELS, Question, astronaut, has_model};
 use dmue_edge::engine::EngineBuilder;
 use dmue_edge::face::detector::DetectorOptions;
-use dmue_edge::{Engine, Error, FrameView, KnownFace, LogLevel, Prediction};
+use dmue_edge::{Engine, Error, FrameView, Kernels, KnownFace, LogLevel, Prediction};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -143,4 +143,21 @@ fn a_face_that_cannot_be_is_refused_by_its_index() {
     let known = [KnownFace::Box(good), KnownFace::Box(bad)];
     let error = engine.predict_faces(&photo.view().unwrap(), &known).unwrap_err();
     assert!(matches!(&error, Error::KnownFace(known) if known.index == 1), "{error}");
+}
+
+#[test]
+fn tract_alone_answers_the_same() {
+    if !has_model() {
+        return;
+    }
+    let photo = astronaut();
+    let answer = |kernels| {
+        let engine = builder().kernels(kernels).build().unwrap();
+        engine.predict(&photo.view().unwrap()).unwrap().predictions.remove(0)
+    };
+    let (ours, tract) = (answer(Kernels::Own), answer(Kernels::Tract));
+    assert_eq!(ours.label, tract.label);
+    for (ours, tract) in ours.logits.iter().zip(&tract.logits) {
+        assert!((ours - tract).abs() <= 1e-3 * tract.abs().max(10.), "{ours}, tract {tract}");
+    }
 }

@@ -12,7 +12,7 @@ use dmue_edge::face::follower::Follower;
 use dmue_edge::frame::{FrameView, PixelFormat};
 use dmue_edge::model::file::{ModelFile, write};
 use dmue_edge::session::SessionError;
-use dmue_edge::{Answer, Error, Photo, Session, SessionOptions, SessionResult};
+use dmue_edge::{Answer, Error, Kernels, Photo, Session, SessionOptions, SessionResult};
 use image::RgbImage;
 use image::imageops::{FilterType, crop_imm, overlay, resize};
 
@@ -98,7 +98,7 @@ fn a_moving_face_keeps_its_id_and_is_searched_for_on_keyframes_only() {
 /// Read off the portrait by eye; a quarter of the distance between the eyes is near enough.
 #[test]
 fn the_follower_finds_the_landmarks_near_the_last_box() {
-    let follower = Follower::new().unwrap();
+    let follower = Follower::new(Kernels::default()).unwrap();
     for side in [60, 120, 200] {
         let scale = side as f32 / 200.0;
         let mut scene = RgbImage::from_pixel(WIDTH, HEIGHT, image::Rgb([120, 130, 110]));

@@ -8,7 +8,7 @@ use super::anchors::{self, ANCHOR_COUNT, REGRESSORS};
 use super::{Face, FaceBox, Landmarks};
 use crate::error::{Error, Result};
 use crate::frame::FrameView;
-use crate::kernels;
+use crate::kernels::{self, Kernels};
 use crate::resample::{Region, resample};
 
 /// A variant of BlazeFace. Immutable: share one between threads.
@@ -24,10 +24,10 @@ impl Blazeface {
     ///
     /// # Errors
     /// [`Error::Run`] if tract refuses it.
-    pub fn load(onnx_file: &[u8], side: u32) -> Result<Self> {
+    pub fn load(onnx_file: &[u8], side: u32, kernels: Kernels) -> Result<Self> {
         let plan = onnx()
             .model_for_read(&mut &*onnx_file)
-            .and_then(kernels::prepare)
+            .and_then(|model| kernels::prepare(model, kernels))
             .map_err(run_error)?;
         Ok(Self { plan, centres: anchors::centres(side), side })
     }

@@ -6,6 +6,7 @@ use super::suppression::keep_most_confident;
 use super::tiles::{Tile, tiles};
 use crate::error::Result;
 use crate::frame::FrameView;
+use crate::kernels::Kernels;
 use crate::parallel;
 
 /// Provenance, licence and measured recall: `models/README.md`.
@@ -64,8 +65,16 @@ impl Detector {
     /// # Errors
     /// [`crate::Error::Detector`] names the option that is out of range.
     pub fn new(options: DetectorOptions) -> Result<Self> {
+        Self::with_kernels(options, Kernels::default())
+    }
+
+    /// [`Self::new`], with a say in who computes the network.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_kernels(options: DetectorOptions, kernels: Kernels) -> Result<Self> {
         options.check()?;
-        Ok(Self { network: Blazeface::load(BLAZEFACE_BACK, NETWORK_SIDE)?, options })
+        Ok(Self { network: Blazeface::load(BLAZEFACE_BACK, NETWORK_SIDE, kernels)?, options })
     }
 
     /// The faces of a frame, the most confident first, in frame pixels.

@@ -5,6 +5,7 @@ use super::blazeface::Blazeface;
 use super::{Face, FaceBox};
 use crate::error::Result;
 use crate::frame::FrameView;
+use crate::kernels::Kernels;
 use crate::resample::Region;
 
 /// Provenance and licence: `models/README.md`.
@@ -30,8 +31,8 @@ impl Follower {
     ///
     /// # Errors
     /// [`crate::Error::Run`] if tract refuses it.
-    pub fn new() -> Result<Self> {
-        Ok(Self { network: Blazeface::load(BLAZEFACE_SHORT_RANGE, NETWORK_SIDE)? })
+    pub fn new(kernels: Kernels) -> Result<Self> {
+        Ok(Self { network: Blazeface::load(BLAZEFACE_SHORT_RANGE, NETWORK_SIDE, kernels)? })
     }
 
     /// Candidates near `last`, a box in frame pixels; none where that lies outside of the frame.

@@ -1,6 +1,7 @@
 //! Kernels of our own for what networks of faces spend their time in: convolutions with their additions and
 //! limits, and poolings. [`accelerate`] replaces everything in a typed model that follows from its input
-//! through them by one operator; tract keeps the rest, and does all of it with `DMUE_KERNELS=off`.
+//! through them by one operator; tract keeps the rest, and does all of it with `DMUE_KERNELS=off` or
+//! [`Kernels::Tract`].
 //!
 //! Images lie in memory with channels side by side and a border of zeros (`image`), so that a window of any
 //! size is read where it is. A convolution is a matrix product over such windows, in tiles that fill the
@@ -39,19 +40,33 @@ mod winograd;
 use std::sync::Arc;
 
 use instructions::InstructionSet;
-use operator::Kernels;
+use operator::Operator;
 use plan::Plan;
 use tract_onnx::prelude::{
     InferenceModel, InferenceModelExt, IntoRunnable, TractResult, TypedModel, TypedModelPatch,
     TypedRunnableModel, tvec,
 };
 
+/// Who computes the networks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kernels {
+    /// This crate's kernels, with the best instructions that the processor has, or those that the environment variable
+    /// `DMUE_KERNELS` names.
+    #[default]
+    Own,
+    /// tract alone: the reference that the kernels are tested against.
+    Tract,
+}
+
 /// Lets our kernels do what they can of a model for a batch of one. Before tract has optimised it: that takes
 /// longest on what is replaced.
 ///
 /// # Errors
 /// tract refuses the change, or `DMUE_KERNELS` has a value of no meaning.
-pub(crate) fn accelerate(mut model: TypedModel) -> TractResult<TypedModel> {
+pub(crate) fn accelerate(mut model: TypedModel, kernels: Kernels) -> TractResult<TypedModel> {
+    if kernels == Kernels::Tract {
+        return Ok(model);
+    }
     if let Some(set) = InstructionSet::chosen()? {
         // What no output needs must not look like a reader.
         model.compact()?;
@@ -64,8 +79,11 @@ pub(crate) fn accelerate(mut model: TypedModel) -> TractResult<TypedModel> {
 ///
 /// # Errors
 /// As [`accelerate`], or tract refuses the model.
-pub(crate) fn prepare(model: InferenceModel) -> TractResult<Arc<TypedRunnableModel>> {
-    accelerate(model.into_typed()?)?.into_optimized()?.into_runnable()
+pub(crate) fn prepare(
+    model: InferenceModel,
+    kernels: Kernels,
+) -> TractResult<Arc<TypedRunnableModel>> {
+    accelerate(model.into_typed()?, kernels)?.into_optimized()?.into_runnable()
 }
 
 /// Says whether there was something to replace.
@@ -74,7 +92,7 @@ fn replace(model: &mut TypedModel, set: InstructionSet) -> TractResult<bool> {
     let Some(plan) = Plan::of(&region, set) else { return Ok(false) };
     let outlets: Vec<_> = region.outputs.iter().map(|(outlet, _)| *outlet).collect();
     let facts = outlets.iter().map(|outlet| Ok(model.outlet_fact(*outlet)?.without_value()));
-    let operator = Kernels::new(plan, facts.collect::<TractResult<_>>()?);
+    let operator = Operator::new(plan, facts.collect::<TractResult<_>>()?);
     let mut patch = TypedModelPatch::default();
     let input = patch.tap_model(model, region.input)?;
     let made = patch.wire_node("kernels", operator, &tvec![input])?;

@@ -12,40 +12,40 @@ use tract_onnx::prelude::{IntoTValue, TValue};
 use super::plan::Plan;
 
 #[derive(Clone)]
-pub(super) struct Kernels {
+pub(super) struct Operator {
     plan: Arc<Plan>,
     outputs: TVec<TypedFact>,
 }
 
-impl Kernels {
+impl Operator {
     pub fn new(plan: Plan, outputs: TVec<TypedFact>) -> Self {
         Self { plan: Arc::new(plan), outputs }
     }
 }
 
-impl fmt::Debug for Kernels {
+impl fmt::Debug for Operator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Kernels").field("outputs", &self.outputs).finish_non_exhaustive()
+        formatter.debug_struct("Operator").field("outputs", &self.outputs).finish_non_exhaustive()
     }
 }
 
-impl PartialEq for Kernels {
+impl PartialEq for Operator {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.plan, &other.plan)
     }
 }
 
-impl Eq for Kernels {}
+impl Eq for Operator {}
 
-impl Op for Kernels {
+impl Op for Operator {
     fn name(&self) -> StaticName {
-        "Kernels".into()
+        "DmueKernels".into()
     }
 
     op_as_typed_op!();
 }
 
-impl EvalOp for Kernels {
+impl EvalOp for Operator {
     op_out_of_plan!();
 
     fn eval(&self, _context: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
@@ -63,7 +63,7 @@ impl EvalOp for Kernels {
     }
 }
 
-impl TypedOp for Kernels {
+impl TypedOp for Operator {
     fn output_facts(&self, _inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         Ok(self.outputs.clone())
     }

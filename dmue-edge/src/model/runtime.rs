@@ -14,7 +14,7 @@ use super::file::{self, ModelFile};
 use super::proto::pb;
 use super::{ALPHA, FEATURE, LOGITS, Manifest, ModelError, OUTPUTS, SCORE, preprocess, volume};
 use crate::face::align::FaceCrop;
-use crate::kernels;
+use crate::kernels::{self, Kernels};
 use crate::uncertainty::{Confidence, PairwiseUncertainty};
 use crate::{Error, Result};
 
@@ -60,8 +60,12 @@ impl Model {
     /// [`ModelError::Io`] when it cannot be read, else [`ModelError::File`] with what
     /// [`Model::from_bytes`] says; both name the path.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
-        let path = path.as_ref();
-        Self::from_bytes(&file::read(path)?)
+        Self::open_with(path.as_ref(), Kernels::default())
+    }
+
+    /// [`Self::open`], with a say in who computes the network.
+    pub(crate) fn open_with(path: &Path, kernels: Kernels) -> Result<Self, ModelError> {
+        Self::from_bytes_with(&file::read(path)?, kernels)
             .map_err(|reason| ModelError::File { path: path.into(), reason: reason.into() })
     }
 
@@ -73,6 +77,11 @@ impl Model {
         Self::from_file(ModelFile::parse(bytes)?)
     }
 
+    /// [`Self::from_bytes`], with a say in who computes the network.
+    pub(crate) fn from_bytes_with(bytes: &[u8], kernels: Kernels) -> Result<Self, ModelError> {
+        Self::from_file_with(ModelFile::parse(bytes)?, kernels)
+    }
+
     /// Prepares a file that was parsed before, and runs it once: outputs must be finite, and the
     /// graph's `score` and `alpha` must be what the file's own class means and heads give.
     ///
@@ -80,10 +89,14 @@ impl Model {
     /// [`ModelError::OutputShape`], [`ModelError::Activations`], [`ModelError::Node`],
     /// [`ModelError::Network`] or [`ModelError::UncertaintyDisagrees`].
     pub fn from_file(file: ModelFile) -> Result<Self, ModelError> {
+        Self::from_file_with(file, Kernels::default())
+    }
+
+    fn from_file_with(file: ModelFile, kernels: Kernels) -> Result<Self, ModelError> {
         let typed = load(&file)?;
         // One run is not worth the time to optimise for.
         let graph = Network::new(typed.clone(), &file)?;
-        let network = guarded(|| optimise(typed, 2))?;
+        let network = guarded(|| optimise(typed, 2, kernels))?;
         let network = Network::new(network, &file)?;
         let ModelFile { manifest, uncertainty, .. } = file;
         let model = Self { manifest, uncertainty, network };
@@ -151,7 +164,7 @@ pub fn run_graph<'a>(
     faces: impl IntoIterator<Item = &'a [f32]>,
 ) -> Result<Vec<Inference>> {
     let typed = load(file)?;
-    let optimised = guarded(|| optimise(typed, OUTPUTS.len()))?;
+    let optimised = guarded(|| optimise(typed, OUTPUTS.len(), Kernels::default()))?;
     let network = Network::new(optimised, file)?;
     faces.into_iter().map(|face| network.run_whole(face)).collect()
 }
@@ -287,10 +300,10 @@ fn type_model(
 }
 
 /// Leaves out what the first `outputs` outputs of [`OUTPUTS`] do not need, and optimises the rest.
-fn optimise(mut model: TypedModel, outputs: usize) -> TractResult<TypedModel> {
+fn optimise(mut model: TypedModel, outputs: usize, kernels: Kernels) -> TractResult<TypedModel> {
     let outlets = model.output_outlets()?.iter().take(outputs).copied().collect::<Vec<_>>();
     model.select_output_outlets(&outlets)?;
-    kernels::accelerate(model)?.into_optimized()
+    kernels::accelerate(model, kernels)?.into_optimized()
 }
 
 fn check_shapes(model: &TypedModel, classes: usize, feature: usize) -> Result<(), ModelError> {
