@@ -21,65 +21,92 @@ pub(crate) fn resample(
     width: u32,
     height: u32,
 ) -> Vec<[f32; 3]> {
-    let columns = taps(region.width, width);
-    if columns.is_empty() {
-        return Vec::new();
-    }
-    let mut output = vec![[0.0; 3]; columns.len() * height as usize];
-    let mut row = Vec::with_capacity(region.width as usize);
-    for (line, rows) in output.chunks_exact_mut(columns.len()).zip(taps(region.height, height)) {
-        for (y, row_weight) in (region.y + rows.first..).zip(&rows.weights) {
-            row.clear();
-            frame.read_row(region.x, region.width, y, &mut row);
-            for (pixel, column) in line.iter_mut().zip(&columns) {
-                accumulate(pixel, &row[column.first as usize..], &column.weights, *row_weight);
-            }
+    let (rows, columns) = (Axis::new(region.height, height), Axis::new(region.width, width));
+    let mut output = vec![[0.0; 3]; width as usize * height as usize];
+    let mut bytes = Vec::with_capacity(region.width as usize);
+    let mut mixed = vec![[0.0; 3]; region.width as usize];
+    for (line, (first, weights)) in output.chunks_exact_mut(width.max(1) as usize).zip(rows.taps())
+    {
+        mixed.fill([0.0; 3]);
+        for (y, weight) in (region.y + first..).zip(weights) {
+            bytes.clear();
+            frame.read_row(region.x, region.width, y, &mut bytes);
+            let values = mixed.as_flattened_mut().iter_mut().zip(bytes.as_flattened());
+            values.for_each(|(sum, value)| *sum += weight * f32::from(*value));
+        }
+        for (pixel, (first, weights)) in line.iter_mut().zip(columns.taps()) {
+            accumulate(pixel, &mixed[first as usize..], weights);
         }
     }
     output
 }
 
-/// `pixel += row_weight * sum of weights[i] * sources[i]`
+/// `pixel += sum of weights[i] * sources[i]`
 #[inline]
-fn accumulate(pixel: &mut [f32; 3], sources: &[[u8; 3]], weights: &[f32], row_weight: f32) {
+fn accumulate(pixel: &mut [f32; 3], sources: &[[f32; 3]], weights: &[f32]) {
     for (source, weight) in sources.iter().zip(weights) {
         for (sum, value) in pixel.iter_mut().zip(source) {
-            *sum += row_weight * weight * f32::from(*value);
+            *sum += weight * value;
         }
     }
 }
 
-/// The source pixels from `first` on that make one output pixel; the weights add up to 1.
-struct Taps {
-    first: u32,
+/// For each output pixel the source pixels that make it.
+struct Axis {
+    /// The first one of each, and where its weights end.
+    pixels: Vec<(u32, usize)>,
+    /// Of all; those of a pixel add up to 1.
     weights: Vec<f32>,
 }
 
-/// Taps of each of `target` output pixels along an axis of `source` pixels (both at least 1).
-fn taps(source: u32, target: u32) -> Vec<Taps> {
-    let step = f64::from(source) / f64::from(target);
-    (0..target)
-        .map(|i| if step >= 1.0 { covered(i, step, source) } else { between(i, step, source) })
-        .collect()
+impl Axis {
+    /// `target` output pixels from `source` pixels (both at least 1).
+    fn new(source: u32, target: u32) -> Self {
+        let step = f64::from(source) / f64::from(target);
+        let mut weights = Vec::with_capacity((target.max(source) * 2) as usize);
+        let pixels = (0..target).map(|i| {
+            let first = match step >= 1.0 {
+                true => covered(i, step, source, &mut weights),
+                false => between(i, step, source, &mut weights),
+            };
+            (first, weights.len())
+        });
+        let pixels = pixels.collect();
+        Self { pixels, weights }
+    }
+
+    /// First source pixel and weights of each output pixel.
+    fn taps(&self) -> impl Iterator<Item = (u32, &[f32])> {
+        let mut start = 0;
+        self.pixels.iter().map(move |&(first, end)| {
+            let weights = &self.weights[start..end];
+            start = end;
+            (first, weights)
+        })
+    }
 }
 
-/// Output pixel `i` covers the source from `i * step` to `(i + 1) * step`.
-fn covered(i: u32, step: f64, source: u32) -> Taps {
+/// Output pixel `i` covers the source from `i * step` to `(i + 1) * step`; gives the first pixel of that.
+fn covered(i: u32, step: f64, source: u32, weights: &mut Vec<f32>) -> u32 {
     let (low, high) = (f64::from(i) * step, f64::from(i + 1) * step);
     let first = (low as u32).min(source - 1);
     let last = (high.ceil() as u32).clamp(first + 1, source);
     let overlap = |j: u32| (high.min(f64::from(j + 1)) - low.max(f64::from(j))).max(0.0);
     let total: f64 = (first..last).map(overlap).sum();
-    Taps { first, weights: (first..last).map(|j| (overlap(j) / total) as f32).collect() }
+    weights.extend((first..last).map(|j| (overlap(j) / total) as f32));
+    first
 }
 
-/// Output pixel `i` has its centre at `(i + 1/2) * step - 1/2` between two source centres.
-fn between(i: u32, step: f64, source: u32) -> Taps {
+/// Output pixel `i` has its centre at `(i + 1/2) * step - 1/2` between two source centres; gives the first.
+fn between(i: u32, step: f64, source: u32, weights: &mut Vec<f32>) -> u32 {
     let centre = ((f64::from(i) + 0.5) * step - 0.5).clamp(0.0, f64::from(source - 1));
     let first = (centre as u32).min(source.saturating_sub(2));
     let fraction = (centre - f64::from(first)) as f32;
-    let weights = if source == 1 { vec![1.0] } else { vec![1.0 - fraction, fraction] };
-    Taps { first, weights }
+    match source {
+        1 => weights.push(1.0),
+        _ => weights.extend([1.0 - fraction, fraction]),
+    }
+    first
 }
 
 #[cfg(test)]
@@ -121,10 +148,12 @@ mod tests {
     proptest! {
         #[test]
         fn taps_stay_inside_and_add_up_to_one(source in 1u32..300, target in 1u32..300) {
-            for tap in taps(source, target) {
-                prop_assert!(tap.first as usize + tap.weights.len() <= source as usize);
-                prop_assert!((tap.weights.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-                prop_assert!(tap.weights.iter().all(|w| *w >= 0.0));
+            let axis = Axis::new(source, target);
+            prop_assert_eq!(axis.taps().count(), target as usize);
+            for (first, weights) in axis.taps() {
+                prop_assert!(first as usize + weights.len() <= source as usize);
+                prop_assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                prop_assert!(weights.iter().all(|w| *w >= 0.0));
             }
         }
 
