@@ -96,37 +96,74 @@ pub fn align(
     let crop_to_frame = Similarity::crop_to_frame(landmarks, template, size as f32);
     // A scale that exceeds a whole number by rounding alone asks for no further sample.
     let samples = (crop_to_frame.scale() - 1e-3).ceil().clamp(1.0, MAXIMUM_SAMPLES) as u32;
+    let patch = Patch::under(frame, &crop_to_frame, size);
     let rgb: Vec<_> = (0..size * size)
-        .map(|i| averaged(frame, &crop_to_frame, [i % size, i / size], samples))
+        .map(|i| averaged(&patch, &crop_to_frame, [i % size, i / size], samples))
         .collect();
     FaceCrop::from_rgb(&rgb, size, colour)
 }
 
+/// The part of a frame that a crop is made of, as RGB.
+struct Patch {
+    /// Upper left pixel in the frame.
+    corner: [u32; 2],
+    size: [u32; 2],
+    /// Sides of the frame.
+    frame: [u32; 2],
+    pixels: Vec<[u8; 3]>,
+}
+
+impl Patch {
+    /// Under a crop of this side; a pixel more on each side, as far as the frame goes.
+    fn under(frame: &FrameView<'_>, crop_to_frame: &Similarity, size: u32) -> Self {
+        let side = size as f32;
+        let corners = [[0.0, 0.0], [side, 0.0], [0.0, side], [side, side]];
+        let corners = corners.map(|corner| crop_to_frame.apply(corner));
+        let range = |axis: usize, length: u32| {
+            let values = corners.map(|corner| corner[axis]);
+            let lowest = values.into_iter().fold(f32::INFINITY, f32::min) - 2.0;
+            let highest = values.into_iter().fold(f32::NEG_INFINITY, f32::max) + 2.0;
+            // What is not a number becomes 0.
+            let first = (lowest.max(0.0) as u32).min(length - 1);
+            (first, (highest.max(0.0) as u32).clamp(first, length - 1) + 1 - first)
+        };
+        let [(x, width), (y, height)] = [range(0, frame.width()), range(1, frame.height())];
+        let mut pixels = Vec::with_capacity(width as usize * height as usize);
+        (y..y + height).for_each(|y| frame.read_row(x, width, y, &mut pixels));
+        let frame = [frame.width(), frame.height()];
+        Self { corner: [x, y], size: [width, height], frame, pixels }
+    }
+
+    /// The pixel at a place in the frame, or the nearest that there is.
+    fn at(&self, x: u32, y: u32) -> [u8; 3] {
+        let [column, row] = [0, 1].map(|axis| {
+            let place = [x, y][axis].saturating_sub(self.corner[axis]);
+            place.min(self.size[axis] - 1) as usize
+        });
+        self.pixels[row * self.size[0] as usize + column]
+    }
+}
+
 /// The mean of `samples` x `samples` points spread evenly over one pixel of the crop.
-fn averaged(
-    frame: &FrameView<'_>,
-    crop_to_frame: &Similarity,
-    pixel: [u32; 2],
-    samples: u32,
-) -> [f32; 3] {
+fn averaged(patch: &Patch, crop_to_frame: &Similarity, pixel: [u32; 2], samples: u32) -> [f32; 3] {
     let mut sum = [0.0; 3];
     for i in 0..samples * samples {
         let inside = [i % samples, i / samples].map(|s| (s as f32 + 0.5) / samples as f32);
         let position = [pixel[0] as f32 + inside[0], pixel[1] as f32 + inside[1]];
-        let sample = interpolated(frame, crop_to_frame.apply(position));
+        let sample = interpolated(patch, crop_to_frame.apply(position));
         sum = [0, 1, 2].map(|channel| sum[channel] + sample[channel]);
     }
     sum.map(|value| value / (samples * samples) as f32)
 }
 
 /// RGB at a position in frame pixels, where pixel (0, 0) covers 0..1 on both axes.
-fn interpolated(frame: &FrameView<'_>, position: [f32; 2]) -> [f32; 3] {
-    let [x, y] = [(position[0], frame.width()), (position[1], frame.height())]
-        .map(|(value, side)| (value - 0.5).clamp(0.0, (side - 1) as f32));
+fn interpolated(patch: &Patch, position: [f32; 2]) -> [f32; 3] {
+    let [x, y] =
+        [0, 1].map(|axis| (position[axis] - 0.5).clamp(0.0, (patch.frame[axis] - 1) as f32));
     // A position that is not a number becomes pixel 0 here.
     let (left, top) = (x as u32, y as u32);
     let (right_share, lower_share) = (x - left as f32, y - top as f32);
-    let row = |y| mix(frame.rgb(left, y), frame.rgb(left + 1, y), right_share);
+    let row = |y| mix(patch.at(left, y), patch.at(left + 1, y), right_share);
     let (upper, lower) = (row(top), row(top + 1));
     [0, 1, 2].map(|c| upper[c] + (lower[c] - upper[c]) * lower_share)
 }
