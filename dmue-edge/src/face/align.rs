@@ -134,24 +134,22 @@ impl Patch {
         Self { corner: [x, y], size: [width, height], frame, pixels }
     }
 
-    /// The pixel at a place in the frame, or the nearest that there is.
-    fn at(&self, x: u32, y: u32) -> [u8; 3] {
-        let [column, row] = [0, 1].map(|axis| {
-            let place = [x, y][axis].saturating_sub(self.corner[axis]);
-            place.min(self.size[axis] - 1) as usize
-        });
-        self.pixels[row * self.size[0] as usize + column]
+    /// The column (axis 0) or row of a place in the frame, or the nearest that there is.
+    fn nearest(&self, axis: usize, place: u32) -> usize {
+        place.saturating_sub(self.corner[axis]).min(self.size[axis] - 1) as usize
     }
 }
 
 /// The mean of `samples` x `samples` points spread evenly over one pixel of the crop.
 fn averaged(patch: &Patch, crop_to_frame: &Similarity, pixel: [u32; 2], samples: u32) -> [f32; 3] {
     let mut sum = [0.0; 3];
-    for i in 0..samples * samples {
-        let inside = [i % samples, i / samples].map(|s| (s as f32 + 0.5) / samples as f32);
-        let position = [pixel[0] as f32 + inside[0], pixel[1] as f32 + inside[1]];
-        let sample = interpolated(patch, crop_to_frame.apply(position));
-        sum = [0, 1, 2].map(|channel| sum[channel] + sample[channel]);
+    let place = |pixel: u32, sample| pixel as f32 + (sample as f32 + 0.5) / samples as f32;
+    for down in 0..samples {
+        for across in 0..samples {
+            let position = [place(pixel[0], across), place(pixel[1], down)];
+            let sample = interpolated(patch, crop_to_frame.apply(position));
+            sum = [0, 1, 2].map(|channel| sum[channel] + sample[channel]);
+        }
     }
     sum.map(|value| value / (samples * samples) as f32)
 }
@@ -163,7 +161,11 @@ fn interpolated(patch: &Patch, position: [f32; 2]) -> [f32; 3] {
     // A position that is not a number becomes pixel 0 here.
     let (left, top) = (x as u32, y as u32);
     let (right_share, lower_share) = (x - left as f32, y - top as f32);
-    let row = |y| mix(patch.at(left, y), patch.at(left + 1, y), right_share);
+    let columns = [left, left + 1].map(|x| patch.nearest(0, x));
+    let row = |y| {
+        let pixels = &patch.pixels[patch.nearest(1, y) * patch.size[0] as usize..];
+        mix(pixels[columns[0]], pixels[columns[1]], right_share)
+    };
     let (upper, lower) = (row(top), row(top + 1));
     [0, 1, 2].map(|c| upper[c] + (lower[c] - upper[c]) * lower_share)
 }
