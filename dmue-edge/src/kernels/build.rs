@@ -6,10 +6,9 @@ use super::epilogue::Clip;
 use super::image::{Image, LANES, Slice};
 use super::instance_norm::InstanceNorm;
 use super::instructions::InstructionSet;
-use super::lower::floats;
 use super::plan::{Layer, Plan, Port, Step};
 use super::pool::MaxPool;
-use super::region::{Constants, Kind, Operation, Region, View};
+use super::region::{Constants, Kind, Operation, Region, View, floats};
 use super::winograd::{self, Side, Winograd};
 
 /// Most floats of all images: more is left to tract, which has no borders.

@@ -17,7 +17,7 @@ use tract_onnx::prelude::{Datum, IntoTValue, OutletId};
 use super::epilogue::{Clip, NO_CLIP};
 use super::image::LANES;
 use super::plan::Axes;
-use super::region::{Constants, Kind, Operation, Order, Region, View, Window};
+use super::region::{Constants, Kind, Operation, Order, Region, View, Window, floats};
 
 /// Windows, their steps and paddings up to this many pixels: borders stay small.
 const LONGEST: usize = 64;
@@ -382,28 +382,4 @@ pub(super) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tenso
     let input = constant(model, node.inputs[0])?;
     let outputs = node.op.eval_out_of_plan(tvec!(input.into_tvalue())).ok()??;
     Some(outputs.into_iter().next()?.into_tensor().into_arc_tensor())
-}
-
-/// The numbers of a tensor.
-pub(super) fn floats(tensor: &Tensor) -> Option<&[f32]> {
-    tensor.try_as_plain_ram().ok()?.as_slice::<f32>().ok()
-}
-
-impl Constants {
-    /// Of a depthwise convolution for an image whose channels have these places.
-    fn in_order(&self, order: &[usize]) -> Option<Self> {
-        let kernel = floats(&self.kernel)?;
-        let area = kernel.len().checked_div(order.len())?;
-        if area * order.len() != kernel.len() || self.bias.len() != order.len() {
-            return None;
-        }
-        let mut values = vec![0.0; kernel.len()];
-        let mut bias = vec![0.0; order.len()];
-        for (channel, &place) in order.iter().enumerate() {
-            values[place * area..][..area].copy_from_slice(&kernel[channel * area..][..area]);
-            bias[place] = self.bias[channel];
-        }
-        let kernel = Tensor::from_shape(&[order.len(), area], &values).ok()?;
-        Some(Self { kernel: Arc::new(kernel), bias })
-    }
 }

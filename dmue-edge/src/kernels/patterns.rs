@@ -7,8 +7,8 @@ use tract_core::ops::change_axes::AxisOp;
 use tract_core::ops::nn::{Reduce, Reducer};
 use tract_onnx::prelude::OutletId;
 
-use super::lower::{Finder, constant, floats};
-use super::region::{Kind, Normalisation, Operation, View, Window};
+use super::lower::{Finder, constant};
+use super::region::{Kind, Normalisation, Operation, View, Window, floats};
 
 impl Finder<'_> {
     /// Channels in groups, transposed: what reads them reads them elsewhere.

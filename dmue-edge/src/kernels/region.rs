@@ -84,6 +84,25 @@ pub(super) struct Window {
     pub padding_after: [usize; 2],
 }
 
+impl Constants {
+    /// Of a depthwise convolution for an image whose channels have these places.
+    pub fn in_order(&self, order: &[usize]) -> Option<Self> {
+        let kernel = floats(&self.kernel)?;
+        let area = kernel.len().checked_div(order.len())?;
+        if area * order.len() != kernel.len() || self.bias.len() != order.len() {
+            return None;
+        }
+        let mut values = vec![0.0; kernel.len()];
+        let mut bias = vec![0.0; order.len()];
+        for (channel, &place) in order.iter().enumerate() {
+            values[place * area..][..area].copy_from_slice(&kernel[channel * area..][..area]);
+            bias[place] = self.bias[channel];
+        }
+        let kernel = Tensor::from_shape(&[order.len(), area], &values).ok()?;
+        Some(Self { kernel: Arc::new(kernel), bias })
+    }
+}
+
 impl Operation {
     pub fn new(kind: Kind, window: Window, input: usize) -> Self {
         let (residual, before, part) = (None, None, None);
@@ -107,4 +126,9 @@ impl Window {
     pub fn pads(&self) -> bool {
         [self.padding, self.padding_after] != [[0, 0]; 2]
     }
+}
+
+/// The numbers of a tensor.
+pub(super) fn floats(tensor: &Tensor) -> Option<&[f32]> {
+    tensor.try_as_plain_ram().ok()?.as_slice::<f32>().ok()
 }
