@@ -162,9 +162,10 @@ def vary(images):
 class Step:
     """One training step of the given number of passes on random batches of made faces."""
 
-    def __init__(self, passes, batch, layout):
+    def __init__(self, passes, batch, layout, precision):
         torch.manual_seed(1)
         self.passes, self.batch = passes, batch
+        self.half = precision == "bfloat16"
         self.format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
         self.network = Network().to(memory_format=self.format).train()
         trained = [value for value in self.network.parameters() if value.requires_grad]
@@ -179,14 +180,20 @@ class Step:
         mined = None
         if self.passes == 2:
             with torch.no_grad():
-                mined = mine(self.network(images)[1], labels)
-        features, logits = self.network(images)
+                mined = mine(self.forward(images)[1], labels)
+        features, logits = self.forward(images)
         if mined is None:
             mined = mine(logits, labels)
         loss = total_loss(self.network, features, logits, mined, labels)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
+
+    def forward(self, images):
+        """The losses stay in float32, as in dmue-train."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            features, logits = self.network(images)
+        return [feature.float() for feature in features], [logit.float() for logit in logits]
 
     def images_per_second(self, steps):
         for _ in range(3):
@@ -199,7 +206,7 @@ class Step:
 
 def ours(binary, arguments):
     command = [binary, "bench", "--model", "edge", "--json", "--steps", str(arguments.steps)]
-    command += ["--threads", str(arguments.threads), "--classes", str(CLASSES)]
+    command += ["--threads", str(arguments.threads), "--classes", str(CLASSES), "--precision", arguments.precision]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(output)["images_per_second"]
 
@@ -209,6 +216,7 @@ def main():
     parser.add_argument("--ours", help="the dmue-train binary; without it PyTorch alone is timed")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=72, help="as configs/edge.toml has it")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
@@ -217,7 +225,7 @@ def main():
     runs = {}
     for layout in ("contiguous", "channels_last"):
         for passes in (2, 1):
-            step = Step(passes, arguments.batch, layout)
+            step = Step(passes, arguments.batch, layout, arguments.precision)
             runs[f"PyTorch {passes}-pass {layout}"] = lambda step=step: step.images_per_second(arguments.steps)
     if arguments.ours:
         runs["dmue-train"] = lambda: ours(arguments.ours, arguments)
