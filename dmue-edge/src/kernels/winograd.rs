@@ -8,6 +8,9 @@ use super::image::{Image, LANES, Slice};
 use super::instructions::InstructionSet;
 use super::lanes::Lanes;
 
+/// Floats of a cache line.
+const LINE: usize = 16;
+
 /// Side of an output tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -84,10 +87,16 @@ impl Winograd {
         Self { side, tiles, products, epilogue, input, output }
     }
 
+    /// Floats from one place of a tile to the next, over all tiles: an odd number of cache lines, because a power of
+    /// two of them would send all places of a tile to the same part of the cache.
+    fn place(&self, image: &Image) -> usize {
+        let [down, across] = self.tiles;
+        ((down * across * image.pixel).div_ceil(LINE) | 1) * LINE
+    }
+
     /// Floats that [`Self::run`] wants for itself.
     pub fn scratch(&self) -> usize {
-        let [down, across] = self.tiles;
-        self.products.len() * down * across * (self.input.pixel + self.output.pixel)
+        self.products.len() * (self.place(&self.input) + self.place(&self.output))
     }
 
     /// Computes the whole image.
@@ -101,15 +110,17 @@ impl Winograd {
     ) {
         assert_eq!([input.len(), output.len()], [self.input.len(), self.output.len()]);
         let (residual, output) = self.epilogue.places(residual, output);
-        let [down, across] = self.tiles;
-        let (from, to) = (down * across * self.input.pixel, down * across * self.output.pixel);
+        let (from, to) = (self.place(&self.input), self.place(&self.output));
+        let [of_inputs, of_outputs] =
+            [&self.input, &self.output].map(|image| self.tiles[0] * self.tiles[1] * image.pixel);
         let (inputs, outputs) = scratch[..self.scratch()].split_at_mut(self.products.len() * from);
         // SAFETY: the border covers what tiles read (`new`), the lengths are as asserted, `set` is what the
         // processor has.
         unsafe { set.transform_inputs(self, input, inputs) };
         let pairs = inputs.chunks_exact(from).zip(outputs.chunks_exact_mut(to));
         for (product, (inputs, outputs)) in self.products.iter().zip(pairs) {
-            product.run(set, inputs, Residual::Of(&[]), &mut [], outputs);
+            let outputs = &mut outputs[..of_outputs];
+            product.run(set, &inputs[..of_inputs], Residual::Of(&[]), &mut [], outputs);
         }
         // SAFETY: as above.
         unsafe { set.transform_outputs(self, outputs, residual, output) };
@@ -162,7 +173,7 @@ unsafe fn inputs_of<L: Lanes, const N: usize>(
 ) {
     let image = winograd.input;
     let [down, across] = winograd.tiles;
-    let place = down * across * image.pixel;
+    let place = winograd.place(&image);
     let stride = winograd.side.outputs();
     let steps = image.window_steps([stride; 2], [1, 1]);
     for tile in 0..down * across {
@@ -223,7 +234,7 @@ unsafe fn outputs_of<L: Lanes, const N: usize, const M: usize>(
 ) {
     let image = winograd.output;
     let [down, across] = winograd.tiles;
-    let place = down * across * image.pixel;
+    let place = winograd.place(&image);
     let steps = image.steps();
     let added = winograd.epilogue.residual();
     for tile in 0..down * across {
