@@ -114,7 +114,7 @@ struct Patch {
 }
 
 impl Patch {
-    /// Under a crop of this side; a pixel more on each side, as far as the frame goes.
+    /// Under a crop of this side; two pixels more on each side, as far as the frame goes.
     fn under(frame: &FrameView<'_>, crop_to_frame: &Similarity, size: u32) -> Self {
         let side = size as f32;
         let corners = [[0.0, 0.0], [side, 0.0], [0.0, side], [side, side]];

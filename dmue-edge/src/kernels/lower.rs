@@ -194,8 +194,7 @@ impl<'a> Finder<'a> {
         let share = if pool.normalize { 1.0 / area as f32 } else { 1.0 };
         let kernel = Tensor::from_shape(&[channels, area], &vec![share; channels * area]).ok()?;
         let constants = Constants { kernel: Arc::new(kernel), bias: vec![0.0; channels] };
-        let operation = Operation::new(Kind::Depthwise(constants), window, input);
-        Some(View { order, ..self.push(node, operation)? })
+        self.depthwise(node, constants, window, (input, order))
     }
 
     /// Makers of the parts write side by side into one image.

@@ -1,14 +1,15 @@
 //! Kernels of our own for what networks of faces spend their time in: convolutions with their additions and
-//! limits, poolings, instance normalisation. [`accelerate`] replaces everything in a typed model that follows from its input
-//! through them by one operator; tract keeps the rest, and does all of it with `DMUE_KERNELS=off` or
-//! [`Kernels::Tract`].
+//! limits, poolings, instance normalisation. [`accelerate`] replaces everything in a typed model that follows
+//! from its input through them by one operator; tract keeps the rest, and does all of it with
+//! `DMUE_KERNELS=off` or [`Kernels::Tract`].
 //!
 //! Images lie in memory with channels side by side and a border of zeros (`image`), so that a window of any
 //! size is read where it is. A convolution is a matrix product over such windows, in tiles that fill the
 //! registers (`dense`, `tiling`); a depthwise one works on eight channels at a time and hands a few pixels
-//! at once to the product behind it (`depthwise`). Shuffling channels costs nothing: the next convolution reads
-//! them where they are; parts that are put side by side are written there. 3x3 windows on larger images go through a transform that saves
-//! products (`winograd`). Once a thread has run a plan, nothing is allocated but the outputs.
+//! at once to the product behind it (`depthwise`); 3x3 windows on larger images go through a transform that saves
+//! products (`winograd`). Shuffling channels costs nothing: the next convolution reads them where they are.
+//! Parts that are put side by side are written there. Once a thread has run a plan, nothing is allocated but
+//! the outputs.
 
 mod build;
 #[allow(unsafe_code, clippy::needless_range_loop, reason = "indices of registers")]

@@ -21,7 +21,8 @@ impl Finder<'_> {
         let &[groups, each] = lengths(grouped)?.as_slice() else { return None };
         let (image, before) = self.ordered(split.inputs[0])?;
         let channels = self.images[image][2];
-        let fits = lengths(from)? == [channels]
+        let fits = groups * each == channels
+            && lengths(from)? == [channels]
             && lengths(whole)? == [channels]
             && lengths(transposed)? == [each, groups];
         let view = self.views.get(&split.inputs[0]).filter(|_| fits)?.clone();

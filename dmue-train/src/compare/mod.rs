@@ -116,19 +116,12 @@ fn entry(
             Candidate::Ours(model) => measures(model, &inferences),
             Candidate::Plain(_) => vec![],
         },
-        crowd: crowd(&source),
+        crowd: source.votes().map(|votes| Crowd::of(&votes, &source.labels())),
         classes: source.classes,
         answers,
         bytes: std::fs::metadata(file).map_or(0, |data| data.len()),
         milliseconds: times.get(times.len() / 2).copied().unwrap_or(f64::NAN),
     })
-}
-
-fn crowd(source: &Source) -> Option<Crowd> {
-    let votes =
-        source.samples.iter().map(|sample| sample.votes.clone()).collect::<Option<Vec<_>>>()?;
-    let labels: Vec<usize> = source.samples.iter().map(|sample| sample.label).collect();
-    Some(Crowd::of(&votes, &labels))
 }
 
 impl Candidate {

@@ -134,6 +134,16 @@ impl Source {
         before - self.samples.len()
     }
 
+    /// Each image's index into the classes.
+    pub fn labels(&self) -> Vec<usize> {
+        self.samples.iter().map(|sample| sample.label).collect()
+    }
+
+    /// Taggers who chose each class `[n][C]`; `None` if an image has none.
+    pub fn votes(&self) -> Option<Vec<Vec<u8>>> {
+        self.samples.iter().map(|sample| sample.votes.clone()).collect()
+    }
+
     /// Splits off `share` of the images by a hash of their file's name and the seed, so that the same
     /// image falls on the same side whatever else is in the set, wherever it lies and at whatever size a
     /// network takes it. Returns (kept, held out).
@@ -169,13 +179,13 @@ impl Dataset {
             .view([-1, size, size, channels])
             .permute([0, 3, 1, 2])
             .contiguous();
-        let labels: Vec<usize> = source.samples.iter().map(|sample| sample.label).collect();
+        let labels = source.labels();
         Ok(Self {
             classes: source.classes.clone(),
             images,
             annotated: labels.clone(),
             labels,
-            votes: source.samples.iter().map(|sample| sample.votes.clone()).collect(),
+            votes: source.votes(),
         })
     }
 
