@@ -6,6 +6,8 @@ mod yuv;
 pub use format::PixelFormat;
 pub use yuv::YuvColour;
 
+use crate::wide::widely;
+
 /// The longest side of a frame in pixels; a longer one is taken for a mistake of the caller.
 pub const MAXIMUM_SIDE: u32 = 65_535;
 
@@ -203,30 +205,43 @@ impl<'a> FrameView<'a> {
         }
     }
 
-    /// Appends the pixels of columns `x..x + width` of row `y` to `pixels`, clamped as [`Self::rgb`]
-    /// is. The format is looked at once a row.
-    pub(crate) fn read_row(&self, x: u32, width: u32, y: u32, pixels: &mut Vec<[u8; 3]>) {
+    /// The pixels of columns `x..x + width` of row `y` as red, green, blue, one behind the other, clamped as
+    /// [`Self::rgb`] is: where the frame has them so, there; else in `bytes`. The format is looked at once a row.
+    pub(crate) fn read_row<'b>(
+        &'b self,
+        x: u32,
+        width: u32,
+        y: u32,
+        bytes: &'b mut Vec<u8>,
+    ) -> &'b [u8] {
         let columns = x.min(self.width) as usize..x.saturating_add(width).min(self.width) as usize;
         let y = y.min(self.height - 1);
         let row = self.row(0, y);
-        let samples =
-            |size: usize| row[columns.start * size..columns.end * size].chunks_exact(size);
-        match self.format {
-            PixelFormat::Gray8 => pixels.extend(row[columns].iter().map(|gray| [*gray; 3])),
-            PixelFormat::Rgb24 => pixels.extend(samples(3).map(rgb_of)),
-            PixelFormat::Rgba32 => pixels.extend(samples(4).map(rgb_of)),
-            PixelFormat::Bgr24 => pixels.extend(samples(3).map(bgr_of)),
-            PixelFormat::Bgra32 => pixels.extend(samples(4).map(bgr_of)),
+        let samples = |size: usize| &row[columns.start * size..columns.end * size];
+        if self.format == PixelFormat::Rgb24 {
+            return samples(3);
+        }
+        bytes.resize(columns.len() * 3, 0);
+        let pixels = bytes.as_chunks_mut::<3>().0;
+        widely(|| match self.format {
+            PixelFormat::Gray8 => convert(pixels, samples(1).iter().map(|gray| [*gray; 3])),
+            PixelFormat::Rgb24 => {}
+            PixelFormat::Rgba32 => convert(pixels, samples(4).chunks_exact(4).map(rgb_of)),
+            PixelFormat::Bgr24 => convert(pixels, samples(3).chunks_exact(3).map(bgr_of)),
+            PixelFormat::Bgra32 => convert(pixels, samples(4).chunks_exact(4).map(bgr_of)),
             PixelFormat::Nv12 => {
                 let colour = self.row(1, y / 2);
-                pixels.extend(columns.map(|x| self.nv12(row, colour, x)));
+                convert(pixels, columns.clone().map(|x| self.nv12(row, colour, x)));
             }
             PixelFormat::I420 => {
                 let (u, v) = (self.row(1, y / 2), self.row(2, y / 2));
-                pixels.extend(columns.map(|x| self.i420(row, u, v, x)));
+                convert(pixels, columns.clone().map(|x| self.i420(row, u, v, x)));
             }
-            PixelFormat::Yuyv => pixels.extend(columns.map(|x| self.yuyv(row, x))),
-        }
+            PixelFormat::Yuyv => {
+                convert(pixels, columns.clone().map(|x| self.yuyv(row, x)));
+            }
+        });
+        bytes
     }
 
     #[inline]
@@ -268,6 +283,35 @@ impl Plane<'_> {
             true => Err(FrameError::TooFewBytes { plane, needed, available: bytes.len() }),
             false => Ok(()),
         }
+    }
+}
+
+#[inline(always)]
+fn convert(pixels: &mut [[u8; 3]], from: impl Iterator<Item = [u8; 3]>) {
+    pixels.iter_mut().zip(from).for_each(|(pixel, rgb)| *pixel = rgb);
+}
+
+/// Rows of some columns of a frame as RGB, each converted once where it is asked for several times in a row.
+pub(crate) struct RowReader<'a> {
+    frame: &'a FrameView<'a>,
+    x: u32,
+    width: u32,
+    /// The row that `bytes` hold.
+    held: Option<u32>,
+    bytes: Vec<u8>,
+}
+
+impl<'a> RowReader<'a> {
+    pub fn new(frame: &'a FrameView<'a>, x: u32, width: u32) -> Self {
+        Self { frame, x, width, held: None, bytes: Vec::new() }
+    }
+
+    pub fn row(&mut self, y: u32) -> &[u8] {
+        if self.held == Some(y) && !self.bytes.is_empty() {
+            return &self.bytes;
+        }
+        self.held = Some(y);
+        self.frame.read_row(self.x, self.width, y, &mut self.bytes)
     }
 }
 

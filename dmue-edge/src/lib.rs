@@ -101,6 +101,8 @@ pub mod session;
 pub mod steady;
 pub mod track;
 pub mod uncertainty;
+#[allow(unsafe_code, reason = "vector instructions")]
+mod wide;
 pub mod window;
 
 pub use abstain::Answer;

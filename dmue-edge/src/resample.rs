@@ -1,6 +1,7 @@
 //! Resizing: area averages where a picture shrinks, linear interpolation where it grows.
 
-use crate::frame::FrameView;
+use crate::frame::{FrameView, RowReader};
+use crate::wide::widely;
 
 /// A rectangle of whole pixels inside a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,43 +12,57 @@ pub(crate) struct Region {
     pub height: u32,
 }
 
-/// The region's pixels at another size: RGB in 0..=255, interleaved, row major, `[height, width, 3]`.
+/// The region's pixels at another size, row by row: RGB in 0..=255, interleaved.
 ///
 /// Each axis on its own shrinks by the exact average over the area that an output pixel covers or
 /// grows by linear interpolation between pixel centres; at the same size the copy is exact.
 pub(crate) fn resample(
     frame: &FrameView<'_>,
     region: Region,
-    width: u32,
-    height: u32,
-) -> Vec<[f32; 3]> {
+    [width, height]: [u32; 2],
+    mut take_row: impl FnMut(&[f32]),
+) {
     let (rows, columns) = (Axis::new(region.height, height), Axis::new(region.width, width));
-    let mut output = vec![[0.0; 3]; width as usize * height as usize];
-    let mut bytes = Vec::with_capacity(region.width as usize);
-    let mut mixed = vec![[0.0; 3]; region.width as usize];
-    for (line, (first, weights)) in output.chunks_exact_mut(width.max(1) as usize).zip(rows.taps())
-    {
-        mixed.fill([0.0; 3]);
+    let mut reader = RowReader::new(frame, region.x, region.width);
+    // Four values are read and written at a time: the last pixel's and one more.
+    let mut mixed = vec![0.0; region.width as usize * 3 + 1];
+    let mut line = vec![0.0; width as usize * 3 + 1];
+    for (first, weights) in rows.taps() {
+        mixed.fill(0.0);
         for (y, weight) in (region.y + first..).zip(weights) {
-            bytes.clear();
-            frame.read_row(region.x, region.width, y, &mut bytes);
-            let values = mixed.as_flattened_mut().iter_mut().zip(bytes.as_flattened());
-            values.for_each(|(sum, value)| *sum += weight * f32::from(*value));
+            let bytes = reader.row(y);
+            widely(|| add_scaled(&mut mixed, bytes, *weight));
         }
-        for (pixel, (first, weights)) in line.iter_mut().zip(columns.taps()) {
-            accumulate(pixel, &mixed[first as usize..], weights);
-        }
+        widely(|| mix(&mixed, &columns, &mut line));
+        take_row(&line[..width as usize * 3]);
     }
-    output
 }
 
-/// `pixel += sum of weights[i] * sources[i]`
-#[inline]
-fn accumulate(pixel: &mut [f32; 3], sources: &[[f32; 3]], weights: &[f32]) {
-    for (source, weight) in sources.iter().zip(weights) {
-        for (sum, value) in pixel.iter_mut().zip(source) {
-            *sum += weight * value;
+/// `sums += weight * bytes`
+#[inline(always)]
+fn add_scaled(sums: &mut [f32], bytes: &[u8], weight: f32) {
+    for (sum, byte) in sums.iter_mut().zip(bytes) {
+        *sum += weight * f32::from(*byte);
+    }
+}
+
+/// The weighted sum of the source pixels of each pixel of a line.
+#[inline(always)]
+fn mix(sources: &[f32], columns: &Axis, line: &mut [f32]) {
+    let mut start = 0;
+    for (i, &(first, end)) in columns.pixels.iter().enumerate() {
+        let weights = &columns.weights[start..end];
+        let sources = &sources[first as usize * 3..][..weights.len() * 3 + 1];
+        let mut sum = [0.0; 4];
+        for (tap, weight) in weights.iter().enumerate() {
+            let source = &sources[tap * 3..tap * 3 + 4];
+            for (sum, value) in sum.iter_mut().zip(source) {
+                *sum += weight * value;
+            }
         }
+        // The fourth is overwritten by the next pixel.
+        line[i * 3..i * 3 + 4].copy_from_slice(&sum);
+        start = end;
     }
 }
 
@@ -119,7 +134,11 @@ mod tests {
         let height = bytes.len() as u32 / width;
         let frame = FrameView::new(bytes, width, height, width as usize, PixelFormat::Gray8);
         let region = Region { x: 0, y: 0, width, height };
-        resample(&frame.unwrap(), region, target.0, target.1).iter().map(|p| p[1]).collect()
+        let mut values = Vec::new();
+        resample(&frame.unwrap(), region, target.into(), |row| {
+            values.extend(row.chunks(3).map(|p| p[1]));
+        });
+        values
     }
 
     #[test]
@@ -141,8 +160,11 @@ mod tests {
     fn a_region_is_cut_out() {
         let bytes: Vec<u8> = (0..12).collect();
         let frame = FrameView::new(&bytes, 4, 3, 4, PixelFormat::Gray8).unwrap();
-        let cut = resample(&frame, Region { x: 1, y: 1, width: 2, height: 2 }, 2, 2);
-        assert_eq!(cut.iter().map(|p| p[0]).collect::<Vec<_>>(), [5.0, 6.0, 9.0, 10.0]);
+        let mut cut: Vec<f32> = Vec::new();
+        resample(&frame, Region { x: 1, y: 1, width: 2, height: 2 }, [2, 2], |row| {
+            cut.extend(row.iter().step_by(3));
+        });
+        assert_eq!(cut, [5.0, 6.0, 9.0, 10.0]);
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! From landmarks to the crop that the expression network sees.
 
+use std::array;
+
 use serde::{Deserialize, Serialize};
 
 use super::Landmarks;
@@ -69,15 +71,14 @@ impl FaceCrop {
         let side = width.min(height);
         let (x, y) = ((width - side) / 2, (height - side) / 2);
         let square = Region { x, y, width: side, height: side };
-        Self::from_rgb(&resample(frame, square, size, size), size, colour)
-    }
-
-    fn from_rgb(rgb: &[[f32; 3]], size: u32, colour: Colour) -> Self {
-        let (channels, pixels) = match colour {
-            Colour::Rgb => (3, rgb.as_flattened().iter().map(|value| to_byte(*value)).collect()),
-            Colour::Gray => (1, rgb.iter().map(|pixel| to_byte(luma(*pixel))).collect()),
-        };
-        Self { size, channels, pixels }
+        let mut pixels = Vec::new();
+        resample(frame, square, [size, size], |row| match colour {
+            Colour::Rgb => pixels.extend(row.iter().map(|value| to_byte(*value))),
+            Colour::Gray => {
+                pixels.extend(row.as_chunks().0.iter().map(|rgb| to_byte(luma(*rgb))));
+            }
+        });
+        Self { size, channels: colour.channels(), pixels }
     }
 }
 
@@ -96,26 +97,46 @@ pub fn align(
     let crop_to_frame = Similarity::crop_to_frame(landmarks, template, size as f32);
     // A scale that exceeds a whole number by rounding alone asks for no further sample.
     let samples = (crop_to_frame.scale() - 1e-3).ceil().clamp(1.0, MAXIMUM_SAMPLES) as u32;
-    let patch = Patch::under(frame, &crop_to_frame, size);
-    let rgb: Vec<_> = (0..size * size)
-        .map(|i| averaged(&patch, &crop_to_frame, [i % size, i / size], samples))
-        .collect();
-    FaceCrop::from_rgb(&rgb, size, colour)
+    let pixels = match colour {
+        Colour::Rgb => cut::<3>(frame, &crop_to_frame, size, samples, |rgb| rgb),
+        // The luma of a mean is the mean of lumas.
+        Colour::Gray => cut::<1>(frame, &crop_to_frame, size, samples, |rgb| [luma(rgb)]),
+    };
+    FaceCrop { size, channels: colour.channels(), pixels }
 }
 
-/// The part of a frame that a crop is made of, as RGB.
-struct Patch {
+/// The crop's bytes, of `C` channels that are made of each pixel's RGB.
+fn cut<const C: usize>(
+    frame: &FrameView<'_>,
+    crop_to_frame: &Similarity,
+    size: u32,
+    samples: u32,
+    channels: impl Fn([f32; 3]) -> [f32; C],
+) -> Vec<u8> {
+    let patch = Patch::under(frame, crop_to_frame, size, channels);
+    let places = (0..size * size).map(|i| [i % size, i / size]);
+    let pixels = places.map(|place| averaged(&patch, crop_to_frame, place, samples));
+    pixels.flat_map(|pixel| pixel.map(to_byte)).collect()
+}
+
+/// The part of a frame that a crop is made of.
+struct Patch<const C: usize> {
     /// Upper left pixel in the frame.
     corner: [u32; 2],
     size: [u32; 2],
     /// Sides of the frame.
     frame: [u32; 2],
-    pixels: Vec<[u8; 3]>,
+    pixels: Vec<[f32; C]>,
 }
 
-impl Patch {
+impl<const C: usize> Patch<C> {
     /// Under a crop of this side; two pixels more on each side, as far as the frame goes.
-    fn under(frame: &FrameView<'_>, crop_to_frame: &Similarity, size: u32) -> Self {
+    fn under(
+        frame: &FrameView<'_>,
+        crop_to_frame: &Similarity,
+        size: u32,
+        channels: impl Fn([f32; 3]) -> [f32; C],
+    ) -> Self {
         let side = size as f32;
         let corners = [[0.0, 0.0], [side, 0.0], [0.0, side], [side, side]];
         let corners = corners.map(|corner| crop_to_frame.apply(corner));
@@ -129,33 +150,44 @@ impl Patch {
         };
         let [(x, width), (y, height)] = [range(0, frame.width()), range(1, frame.height())];
         let mut pixels = Vec::with_capacity(width as usize * height as usize);
-        (y..y + height).for_each(|y| frame.read_row(x, width, y, &mut pixels));
+        let mut bytes = Vec::new();
+        for y in y..y + height {
+            let row = frame.read_row(x, width, y, &mut bytes).as_chunks().0;
+            pixels.extend(row.iter().map(|rgb: &[u8; 3]| channels(rgb.map(f32::from))));
+        }
         let frame = [frame.width(), frame.height()];
         Self { corner: [x, y], size: [width, height], frame, pixels }
     }
 
     /// The column (axis 0) or row of a place in the frame, or the nearest that there is.
+    #[inline]
     fn nearest(&self, axis: usize, place: u32) -> usize {
         place.saturating_sub(self.corner[axis]).min(self.size[axis] - 1) as usize
     }
 }
 
 /// The mean of `samples` x `samples` points spread evenly over one pixel of the crop.
-fn averaged(patch: &Patch, crop_to_frame: &Similarity, pixel: [u32; 2], samples: u32) -> [f32; 3] {
-    let mut sum = [0.0; 3];
+fn averaged<const C: usize>(
+    patch: &Patch<C>,
+    crop_to_frame: &Similarity,
+    pixel: [u32; 2],
+    samples: u32,
+) -> [f32; C] {
+    let mut sum = [0.0; C];
     let place = |pixel: u32, sample| pixel as f32 + (sample as f32 + 0.5) / samples as f32;
     for down in 0..samples {
         for across in 0..samples {
             let position = [place(pixel[0], across), place(pixel[1], down)];
             let sample = interpolated(patch, crop_to_frame.apply(position));
-            sum = [0, 1, 2].map(|channel| sum[channel] + sample[channel]);
+            sum = array::from_fn(|channel| sum[channel] + sample[channel]);
         }
     }
     sum.map(|value| value / (samples * samples) as f32)
 }
 
-/// RGB at a position in frame pixels, where pixel (0, 0) covers 0..1 on both axes.
-fn interpolated(patch: &Patch, position: [f32; 2]) -> [f32; 3] {
+/// The patch at a position in frame pixels, where pixel (0, 0) covers 0..1 on both axes.
+#[inline]
+fn interpolated<const C: usize>(patch: &Patch<C>, position: [f32; 2]) -> [f32; C] {
     let [x, y] =
         [0, 1].map(|axis| (position[axis] - 0.5).clamp(0.0, (patch.frame[axis] - 1) as f32));
     // A position that is not a number becomes pixel 0 here.
@@ -166,12 +198,12 @@ fn interpolated(patch: &Patch, position: [f32; 2]) -> [f32; 3] {
         let pixels = &patch.pixels[patch.nearest(1, y) * patch.size[0] as usize..];
         mix(pixels[columns[0]], pixels[columns[1]], right_share)
     };
-    let (upper, lower) = (row(top), row(top + 1));
-    [0, 1, 2].map(|c| upper[c] + (lower[c] - upper[c]) * lower_share)
+    mix(row(top), row(top + 1), lower_share)
 }
 
-fn mix(a: [u8; 3], b: [u8; 3], share: f32) -> [f32; 3] {
-    [0, 1, 2].map(|c| f32::from(a[c]) + (f32::from(b[c]) - f32::from(a[c])) * share)
+#[inline]
+fn mix<const C: usize>(a: [f32; C], b: [f32; C], share: f32) -> [f32; C] {
+    array::from_fn(|channel| a[channel] + (b[channel] - a[channel]) * share)
 }
 
 /// The weights of ITU-R Rec. 601.
@@ -323,7 +355,7 @@ mod tests {
 
     #[test]
     fn luma_follows_rec_601_and_leaves_grays_alone() {
-        let gray = |rgb: [f32; 3]| FaceCrop::from_rgb(&[rgb], 1, Colour::Gray).pixels[0];
+        let gray = |rgb: [f32; 3]| to_byte(luma(rgb));
         assert_eq!(gray([255.0, 0.0, 0.0]), 76);
         assert_eq!(gray([0.0, 255.0, 0.0]), 150);
         assert_eq!(gray([0.0, 0.0, 255.0]), 29);

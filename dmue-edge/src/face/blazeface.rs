@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::frame::FrameView;
 use crate::kernels::{self, Kernels};
 use crate::resample::{Region, resample};
+use crate::wide::widely;
 
 /// A variant of BlazeFace. Immutable: share one between threads.
 pub(crate) struct Blazeface {
@@ -78,16 +79,19 @@ impl Letterbox {
     /// `[1, side, side, 3]` RGB in -1..=1.
     fn tensor(&self, frame: &FrameView<'_>) -> TractResult<Tensor> {
         let side = self.side as usize;
-        let mut input = vec![-1.0_f32; side * side * 3];
-        let (width, left) = (self.size[0] as usize, self.offset[0] as usize);
-        let picture = resample(frame, self.region, self.size[0], self.size[1]);
-        let rows = input.chunks_exact_mut(side * 3).skip(self.offset[1] as usize);
-        for (row, pixels) in rows.zip(picture.chunks_exact(width)) {
-            for (value, sample) in row[left * 3..].iter_mut().zip(pixels.as_flattened()) {
-                *value = sample / 127.5 - 1.0;
+        let mut tensor = Tensor::zero::<f32>(&[1, side, side, 3])?;
+        let mut view = tensor.try_as_plain_ram_mut()?;
+        let input = view.as_slice_mut::<f32>()?;
+        let [left, above] = self.offset.map(|offset| offset as usize);
+        let [width, height] = self.size.map(|side| side as usize);
+        input.fill(-1.0);
+        let mut rows = input.chunks_exact_mut(side * 3).skip(above).take(height);
+        resample(frame, self.region, self.size, |pixels| {
+            if let Some(row) = rows.next() {
+                widely(|| scale(pixels, &mut row[left * 3..(left + width) * 3]));
             }
-        }
-        Tensor::from_shape(&[1, side, side, 3], &input)
+        });
+        Ok(tensor)
     }
 
     fn to_frame(&self, face: Face) -> Face {
@@ -118,6 +122,14 @@ impl Letterbox {
             },
             detection_score,
         }
+    }
+}
+
+/// 0..=255 to -1..=1.
+#[inline(always)]
+fn scale(samples: &[f32], values: &mut [f32]) {
+    for (value, sample) in values.iter_mut().zip(samples) {
+        *value = sample / 127.5 - 1.0;
     }
 }
 

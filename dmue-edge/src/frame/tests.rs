@@ -122,9 +122,9 @@ proptest! {
         if let Ok(frame) = FrameView::new(&bytes, width, height, stride, format) {
             let frame = frame.with_yuv(YuvColour::Bt601Full);
             prop_assert_eq!(frame.rgb(x, y), [128; 3]);
-            let mut row = Vec::new();
-            frame.read_row(x, width, y, &mut row);
-            prop_assert!(row.iter().all(|rgb| *rgb == [128; 3]));
+            let mut bytes = Vec::new();
+            let row = frame.read_row(x, width, y, &mut bytes);
+            prop_assert!(row.iter().all(|value| *value == 128));
         }
     }
 
@@ -141,9 +141,9 @@ proptest! {
         prop_assert!(FrameView::new(&bytes[..needed - 1], width, height, stride, format).is_err());
         let frame = FrameView::new(&bytes, width, height, stride, format).unwrap();
         for y in 0..height {
-            let mut row = Vec::new();
-            frame.read_row(0, width, y, &mut row);
-            let pixels: Vec<_> = (0..width).map(|x| frame.rgb(x, y)).collect();
+            let mut bytes = Vec::new();
+            let row = frame.read_row(0, width, y, &mut bytes);
+            let pixels: Vec<_> = (0..width).flat_map(|x| frame.rgb(x, y)).collect();
             prop_assert_eq!(row, pixels);
         }
     }

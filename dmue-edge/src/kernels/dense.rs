@@ -79,7 +79,7 @@ impl Dense {
     ) -> Self {
         let (runs, order) = runs(&windows.input, channels, weights.size);
         let depth = order.len();
-        let (tiles, blocks_each) = set.tiles();
+        let (tiles, blocks_each) = set.tiles(output.blocks());
         let pixels = output.image.height * output.image.width;
         let tiling = Tiling::new(pixels, output.blocks(), tiles, blocks_each);
         let mut packed = Vec::with_capacity(depth * output.blocks() * LANES);
@@ -199,6 +199,17 @@ pub(super) struct Product<'a> {
     source: &'a Source,
     weights: *const f32,
     group: Range<usize>,
+}
+
+impl Product<'_> {
+    /// Of the vectors that it is taken of.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "vectors of one kind there")
+    )]
+    pub fn blocks_each(&self) -> usize {
+        self.dense.tiling.blocks_each
+    }
 }
 
 /// Tiles of `P` pixels and `V` vectors, as many as the group's blocks fill, over the pixels, whose number `P`

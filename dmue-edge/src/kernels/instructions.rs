@@ -27,10 +27,9 @@ enum Set {
     Portable,
 }
 
-/// Every kernel for one set, as functions that the compiler may use its instructions in. Products are taken of the
-/// `wide` vectors.
+/// Every kernel for one set, as functions that the compiler may use its instructions in.
 macro_rules! kernels {
-    ($module:ident, $multiply:ident::<$wide:ty>, $lanes:ty $(, $feature:meta)?) => {
+    ($module:ident, $multiply:path, $lanes:ty $(, $feature:meta)?) => {
         mod $module {
             use super::*;
 
@@ -42,7 +41,7 @@ macro_rules! kernels {
                 residual: *const f32,
                 output: *mut f32,
             ) {
-                unsafe { $multiply::<$wide>(product, shape, pixels, residual, output) }
+                unsafe { $multiply(product, shape, pixels, residual, output) }
             }
 
             $(#[$feature])?
@@ -85,12 +84,7 @@ macro_rules! kernels {
 }
 
 #[cfg(target_arch = "x86_64")]
-kernels!(
-    avx512,
-    multiply_large::<lanes::Avx512>,
-    lanes::Avx2,
-    target_feature(enable = "avx512f,avx512vl,avx2,fma")
-);
+kernels!(avx512, multiply_large, lanes::Avx2, target_feature(enable = "avx512f,avx512vl,avx2,fma"));
 #[cfg(target_arch = "x86_64")]
 kernels!(avx2, multiply_small::<lanes::Avx2>, lanes::Avx2, target_feature(enable = "avx2,fma"));
 #[cfg(target_arch = "aarch64")]
@@ -170,14 +164,19 @@ impl InstructionSet {
         all
     }
 
-    /// [`Lanes::TILES`] and [`Lanes::BLOCKS`] of the vectors that products are taken of.
-    pub fn tiles(self) -> (&'static [(usize, usize)], usize) {
+    /// [`Lanes::TILES`] and [`Lanes::BLOCKS`] of the vectors that products of so many blocks are taken of.
+    pub fn tiles(self, blocks: usize) -> (&'static [(usize, usize)], usize) {
         fn of<L: Lanes>() -> (&'static [(usize, usize)], usize) {
             (L::TILES, L::BLOCKS)
         }
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => of::<lanes::Avx512>(),
+            Set::Avx512 => match blocks {
+                _ if blocks.is_multiple_of(2) => of::<lanes::Avx512>(),
+                _ if blocks.is_multiple_of(3) => of::<lanes::Odd<1>>(),
+                _ if blocks.is_multiple_of(5) => of::<lanes::Odd<2>>(),
+                _ => of::<lanes::Avx512>(),
+            },
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => of::<lanes::Avx2>(),
             #[cfg(target_arch = "aarch64")]
@@ -286,9 +285,35 @@ by_shape!(
 #[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
 by_shape!(
-    multiply_large,
+    multiply_wide,
     (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1), (11, 1), (12, 1),
     (1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 2), (7, 2), (8, 2), (9, 2), (10, 2), (11, 2), (12, 2),
     (1, 3), (2, 3), (3, 3), (4, 3), (5, 3), (6, 3), (7, 3), (8, 3),
     (1, 4), (2, 4), (3, 4), (4, 4), (5, 4), (6, 4)
 );
+
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+by_shape!(
+    multiply_odd,
+    (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1), (11, 1), (12, 1)
+);
+
+/// In the vectors that [`InstructionSet::tiles`] chose.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn multiply_large(
+    product: &Product<'_>,
+    shape: (usize, usize),
+    pixels: Range<usize>,
+    residual: *const f32,
+    output: *mut f32,
+) {
+    unsafe {
+        match product.blocks_each() {
+            3 => multiply_odd::<lanes::Odd<1>>(product, shape, pixels, residual, output),
+            5 => multiply_odd::<lanes::Odd<2>>(product, shape, pixels, residual, output),
+            _ => multiply_wide::<lanes::Avx512>(product, shape, pixels, residual, output),
+        }
+    }
+}

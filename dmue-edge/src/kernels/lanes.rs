@@ -36,7 +36,7 @@ pub(super) trait Lanes: Copy {
 
 /// Whatever the compiler makes of loops over eight.
 #[derive(Clone, Copy)]
-pub(super) struct Portable([f32; 8]);
+pub(super) struct Portable(pub [f32; 8]);
 
 impl Portable {
     #[inline(always)]
@@ -98,7 +98,7 @@ mod avx2 {
 
     /// One register; sixteen there are.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct Avx2(__m256);
+    pub(in super::super) struct Avx2(pub __m256);
 
     impl super::Lanes for Avx2 {
         const TILES: &[(usize, usize)] = &[(6, 2), (3, 3), (2, 4)];
@@ -159,7 +159,7 @@ mod avx512 {
 
     /// One register of sixteen floats; thirty-two there are.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct Avx512(__m512);
+    pub(in super::super) struct Avx512(pub __m512);
 
     impl super::Lanes for Avx512 {
         const TILES: &[(usize, usize)] = &[(12, 2), (8, 3), (6, 4)];
@@ -225,7 +225,128 @@ mod avx512 {
 }
 
 #[cfg(target_arch = "x86_64")]
+mod odd {
+    use super::{Avx2, Avx512, Lanes};
+
+    /// So many registers of sixteen floats and one of eight: an odd number of blocks without a gap.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Odd<const N: usize>([Avx512; N], Avx2);
+
+    impl<const N: usize> Odd<N> {
+        #[inline(always)]
+        unsafe fn map2(
+            self,
+            other: Self,
+            wide: impl Fn(Avx512, Avx512) -> Avx512,
+            last: impl Fn(Avx2, Avx2) -> Avx2,
+        ) -> Self {
+            let mut all = self;
+            for i in 0..N {
+                all.0[i] = wide(self.0[i], other.0[i]);
+            }
+            all.1 = last(self.1, other.1);
+            all
+        }
+    }
+
+    impl<const N: usize> Lanes for Odd<N> {
+        // Twenty-four registers of sums.
+        const TILES: &[(usize, usize)] = &[(24 / (N + 1), 1)];
+        const BLOCKS: usize = 2 * N + 1;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { Self([Avx512::splat(value); N], Avx2::splat(value)) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe {
+                let mut all = Self([Avx512::splat(0.0); N], Avx2::load(from.add(N * 16)));
+                for i in 0..N {
+                    all.0[i] = Avx512::load(from.add(i * 16));
+                }
+                all
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe {
+                for i in 0..N {
+                    self.0[i].store(to.add(i * 16));
+                }
+                self.1.store(to.add(N * 16));
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn load_blocks(from: *const f32, blocks: usize) -> Self {
+            if blocks == Self::BLOCKS {
+                return unsafe { Self::load(from) };
+            }
+            unsafe {
+                let mut all = Self::splat(0.0);
+                for i in 0..N {
+                    if blocks > 2 * i {
+                        all.0[i] = Avx512::load_blocks(from.add(i * 16), (blocks - 2 * i).min(2));
+                    }
+                }
+                all
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store_blocks(self, to: *mut f32, blocks: usize) {
+            if blocks == Self::BLOCKS {
+                return unsafe { self.store(to) };
+            }
+            for i in 0..N {
+                if blocks > 2 * i {
+                    let blocks = (blocks - 2 * i).min(2);
+                    unsafe { self.0[i].store_blocks(to.add(i * 16), blocks) };
+                }
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            unsafe {
+                let mut all = self;
+                for i in 0..N {
+                    all.0[i] = self.0[i].add_product(a.0[i], b.0[i]);
+                }
+                all.1 = self.1.add_product(a.1, b.1);
+                all
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { self.map2(other, |a, b| a.add(b), |a, b| a.add(b)) }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            unsafe { self.map2(other, |a, b| a.sub(b), |a, b| a.sub(b)) }
+        }
+
+        #[inline(always)]
+        unsafe fn max(self, bound: Self) -> Self {
+            unsafe { self.map2(bound, |a, b| a.max(b), |a, b| a.max(b)) }
+        }
+
+        #[inline(always)]
+        unsafe fn min(self, bound: Self) -> Self {
+            unsafe { self.map2(bound, |a, b| a.min(b), |a, b| a.min(b)) }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
 pub(super) use avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+pub(super) use odd::Odd;
 
 #[cfg(target_arch = "aarch64")]
 mod neon {
@@ -236,7 +357,7 @@ mod neon {
 
     /// Two registers of thirty-two.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct Neon(float32x4_t, float32x4_t);
+    pub(in super::super) struct Neon(pub float32x4_t, pub float32x4_t);
 
     impl super::Lanes for Neon {
         const TILES: &[(usize, usize)] = &[(6, 2), (3, 3), (2, 4)];

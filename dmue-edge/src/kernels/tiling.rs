@@ -11,7 +11,7 @@ pub(super) struct Tiling {
     blocks: usize,
     all_blocks: usize,
     /// Of an accumulator.
-    blocks_each: usize,
+    pub blocks_each: usize,
 }
 
 impl Tiling {
