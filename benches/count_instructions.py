@@ -48,7 +48,8 @@ class Emulator:
 
     def run(self, words, settings):
         """The first output and the instructions of a frame."""
-        command = ["qemu-aarch64", "-cpu", self.cpu, "-L", self.arguments.root, "-plugin", self.arguments.plugin, *words]
+        given = self.arguments
+        command = ["qemu-aarch64", "-cpu", self.cpu, "-L", given.root, "-plugin", given.plugin, *words]
         environment = {"PATH": os.environ["PATH"], "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0", **settings}
         done = subprocess.run(command, env=environment, input=f"{WARM}\n{COUNTED}\n", text=True, capture_output=True)
         lines = [line.split() for line in done.stderr.splitlines()]
@@ -61,7 +62,7 @@ class Emulator:
         """The same with a count that both of two runs gave."""
         (first, once), (_, again) = self.run(words, settings), self.run(words, settings)
         if abs(once - again) > REPEATABLE * once:
-            raise RuntimeError(f"{words[0]} on {self.cpu}: {once:.0f} instructions, then {again:.0f}; count on an idle machine")
+            raise RuntimeError(f"{words[0]} on {self.cpu}: {once:.0f} instructions, then {again:.0f}: count once more")
         return first, (once + again) / 2
 
 
@@ -119,7 +120,7 @@ def main():
                 counts = results[network.name, cpu] = count(arguments, network, cpu)
                 estimates.append((network.name, cpu, work, counts["dmue-edge"]))
     print(f"Executed instructions of a frame in millions, one thread, under qemu\n\n{table(results)}\n")
-    print("Estimated least milliseconds of a frame on one core, by arithmetic\n")
+    print("Estimated least milliseconds of a frame on one core: arithmetic, and no measurement\n")
     print(roofline.table(estimates))
     if arguments.json:
         counts = [{"network": network, "cpu": cpu, **counts} for (network, cpu), counts in results.items()]

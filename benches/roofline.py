@@ -19,8 +19,8 @@ class Processor:
     part: str  # of /proc/cpuinfo, as are the features
     features: str
     ghz: float
-    # Vector instructions of four f32 multiply-adds in a cycle: what pigirons/cpufp measured on both boards, 11.96 GFLOPS at
-    # 1.5 GHz and 38.37 at 2.4 (benchmark_result/arm64 in its repository).
+    # Vector instructions of four f32 multiply-adds in a cycle: pigirons/cpufp measured 11.96 GFLOPS at 1.5 GHz and 38.37
+    # at 2.4 on the two boards (benchmark_result/arm64 in its repository).
     fma: int
     decoded: int  # instructions a cycle, by Arm's description of the core
     gb_s: float  # what the memory's data sheet allows: 32 bits at its rate
@@ -28,7 +28,13 @@ class Processor:
 
 PROCESSORS = {
     "cortex-a72": Processor(
-        board="Raspberry Pi 4", part="0xd08", features="fp asimd evtstrm crc32 cpuid", ghz=1.8, fma=1, decoded=3, gb_s=12.8
+        board="Raspberry Pi 4",
+        part="0xd08",
+        features="fp asimd evtstrm crc32 cpuid",
+        ghz=1.8,
+        fma=1,
+        decoded=3,
+        gb_s=12.8,
     ),
     "cortex-a76": Processor(
         board="Raspberry Pi 5",

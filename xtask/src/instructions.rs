@@ -1,10 +1,11 @@
 //! Executed instructions of the networks on ARM processors, counted in an emulator: no board is needed.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::arm::{self, Board};
 use crate::root::{self, Recipe};
@@ -52,9 +53,9 @@ fn python_root(folder: &Path) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// The wheels of the emulated machine, unpacked.
+/// The wheels of the emulated machine, unpacked into a folder that bears their versions.
 fn packages(folder: &Path, environment: &Path) -> Result<PathBuf> {
-    let done = folder.join("packages");
+    let done = folder.join(THERE.join("+"));
     if done.is_dir() {
         return Ok(done);
     }
@@ -68,6 +69,6 @@ fn packages(folder: &Path, environment: &Path) -> Result<PathBuf> {
     tools::run(
         pip.args(["--platform", "manylinux2014_aarch64", "--target"]).arg(&unfinished).args(THERE),
     )?;
-    std::fs::rename(&unfinished, &done)?;
+    fs::rename(&unfinished, &done).with_context(|| format!("cannot make '{}'", done.display()))?;
     Ok(done)
 }
