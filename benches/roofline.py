@@ -62,12 +62,13 @@ def work(path):
     values = [*graph.input, *graph.value_info, *graph.output]
     shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values}
     weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    shapes |= weights
     total = Work(0, 0, 0)
     for node in graph.node:
         if node.op_type in PRODUCTS:
-            kernel, made = weights[node.input[1]], np.prod(shapes[node.output[0]])
+            kernel, made = shapes[node.input[1]], np.prod(shapes[node.output[0]])
             total.multiply_adds += int(made * np.prod(kernel) / output_channels(node, kernel))
-            total.weights += sum(FLOAT * int(np.prod(weights[name])) for name in node.input[1:])
+            total.weights += sum(FLOAT * int(np.prod(weights[name])) for name in node.input[1:] if name in weights)
             total.activations += FLOAT * int(made + np.prod(shapes[node.input[0]]))
     return total
 
