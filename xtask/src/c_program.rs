@@ -115,6 +115,21 @@ fn compiler() -> Command {
     Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
 }
 
+/// Compiles the source at `path` in the workspace to a shared object in `folder`; gives the object.
+///
+/// # Errors
+/// No C compiler, or it does not compile.
+pub fn plugin(workspace: &Path, path: &str, folder: &Path) -> Result<PathBuf> {
+    tools::require(&tools::CC)?;
+    let source = workspace.join(path);
+    let stem = source.file_stem().unwrap_or(OsStr::new("plugin"));
+    let object = folder.join(stem).with_extension("so");
+    let mut compile = compiler();
+    compile.args(["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]);
+    tools::run(compile.arg(&source).arg("-o").arg(&object))?;
+    Ok(object)
+}
+
 /// Builds the shared library for use, in release mode; gives its path.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ mod cargo_tools;
 mod dist;
 mod fuzz;
 mod install;
+mod instructions;
 mod libtorch;
 mod onnxruntime;
 mod package;
@@ -58,6 +59,14 @@ enum Task {
     #[command(disable_help_flag = true)]
     BenchPeers {
         /// Handed to benches/bench_peers.py: `--network FILE`, `--rounds N`, `--json FILE`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Counts the instructions that the shipped networks execute on ARM processors here, in plain tract and in
+    /// onnxruntime, in an emulator. `cargo xtask instructions --help` names the options.
+    #[command(disable_help_flag = true)]
+    Instructions {
+        /// Handed to benches/count_instructions.py: `--network FILE`, `--cpu NAME`, `--json FILE`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
@@ -128,6 +137,9 @@ fn main() -> ExitCode {
         }
         Task::BenchPeers { arguments } => {
             workspace_root().and_then(|root| bench_peers::bench(root, &arguments))
+        }
+        Task::Instructions { arguments } => {
+            workspace_root().and_then(|root| instructions::count(root, &arguments))
         }
         Task::Arm { boards } => workspace_root().and_then(|root| {
             arm::check(root, or_else(&boards, &[arm::Board::Arm64, arm::Board::Armhf]))

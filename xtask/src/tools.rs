@@ -104,6 +104,14 @@ pub const QEMU_ARMHF: Tool = Tool {
     packages: ["qemu-user-static", "qemu-user-static", "qemu-user-static"],
 };
 
+/// The dynamic one: the static one of the same name with `-static` takes no plugins.
+pub const QEMU_PLUGINS: Tool = Tool {
+    name: "qemu for aarch64 programs, with plugins",
+    variable: None,
+    probe: &["qemu-aarch64", "--version"],
+    packages: ["qemu-user", "qemu-user", "qemu-user"],
+};
+
 pub const MMDEBSTRAP: Tool = Tool {
     name: "mmdebstrap",
     variable: None,
