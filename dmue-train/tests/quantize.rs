@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,7 @@ use dmue_edge::uncertainty::{
 use dmue_train::data::dataset::Source;
 use dmue_train::export::network::subgraph;
 use dmue_train::quantize::{Quantised, quantise};
+use tch::Tensor;
 use tempfile::TempDir;
 
 const CLASSES: [&str; 3] = ["class0", "class1", "class2"];
@@ -30,14 +31,16 @@ const SIZE: usize = 24;
 /// nothing beside it, the others with strided shortcuts.
 fn drawn(width: f64) -> ModelProto {
     let network = Network::new("tiny", 1, SIZE as i64, width, &CLASSES);
-    tch::manual_seed(3);
+    let variables: BTreeMap<_, _> = network.store.variables().into_iter().collect();
+    let mut draws = Draws::new(3);
     tch::no_grad(|| {
-        for (name, mut value) in network.store.variables() {
-            let shift = if name.ends_with("running_var") { 0.5 } else { -0.5 };
-            value.copy_(&(value.rand_like() + shift));
+        for (name, value) in &variables {
+            let shift = if name.ends_with("running_var") { 1. } else { 0. };
+            let drawn: Vec<f64> = (0..value.numel()).map(|_| draws.spread(0.5) + shift).collect();
+            let drawn = Tensor::from_slice(&drawn).view(value.size().as_slice());
+            value.shallow_clone().copy_(&drawn);
         }
     });
-    let variables = network.store.variables().into_iter().collect();
     let nodes = subgraph(&network.backbone, &variables, &network.model);
     let feature = nodes.initialisers.iter().find(|t| t.name == "classifier.weight").unwrap();
     assemble(nodes.clone(), &uncertainty(feature.dims[1] as usize), &manifest()).unwrap()
@@ -190,8 +193,9 @@ fn a_convolution_that_never_fires_is_no_obstacle() {
 }
 
 #[test]
-fn a_layer_of_points_and_values_with_several_readers_are_understood() {
-    // block0's first convolution is also read by an addition, behind and before its ReLU.
+fn a_value_with_several_readers_is_understood() {
+    // What block0's second convolution makes goes into two additions, what its first makes before its ReLU into
+    // another.
     let mut before = drawn(2.);
     let graph = before.graph.as_mut().unwrap();
     let first = graph.node.iter().position(|node| node.name == "stem.block0.sum").unwrap();
@@ -216,8 +220,8 @@ fn what_cannot_be_quantised_says_why() {
     let once = quantised(&drawn(2.)).unwrap().proto;
     let error = quantised(&once).unwrap_err().to_string();
     assert!(error.contains("quantised already"), "{error}");
-    let error = quantised(&drawn(0.5)).unwrap_err().to_string();
-    assert!(error.contains("stem.block0.conv1: its input has 2 channels, below 8"), "{error}");
+    let error = quantised(&drawn(0.25)).unwrap_err().to_string();
+    assert!(error.contains("stem.block0.conv1: its input has 4 channels, below 8"), "{error}");
     let nobody = Source { samples: vec![], ..source() };
     let error = quantise(ModelFile::check(drawn(2.)).unwrap(), nobody, 40, 1).unwrap_err();
     assert!(error.to_string().contains("no face"), "{error}");

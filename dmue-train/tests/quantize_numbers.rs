@@ -52,9 +52,9 @@ fn no_other_range_is_much_better_than_the_one_that_is_found() {
 
 #[test]
 fn rare_large_values_are_cut_off_and_a_few_values_are_not() {
-    let mut values: Vec<f32> = (0..100_000).map(|index| (index % 1000) as f32 / 1000.).collect();
+    let mut values: Vec<f32> = (0..1_000_000).map(|index| (index % 1000) as f32 / 1000.).collect();
     values.push(4.);
-    assert!(best(&values).scale < 2. / 255., "{:?}", best(&values));
+    assert!(best(&values).scale < 2.5 / 255., "{:?}", best(&values));
     // Every range can store these exactly, and of equal ones the widest counts.
     let found = best(&[0., 0., 2.55]);
     assert!((found.scale - 0.01).abs() < 1e-6 && found.zero_point == 0, "{found:?}");
@@ -82,7 +82,7 @@ fn tensors_that_hold_one_value_have_a_range() {
 proptest! {
     #[test]
     fn what_lies_in_the_range_is_half_a_step_off_at_most(
-        low in -1e3..0_f64, high in 0..1e3_f64, share in 0..1_f64,
+        low in -1e3_f64..0., high in 0_f64..1e3, share in 0_f64..1.,
     ) {
         let quantisation = Quantisation::of_range(low, high);
         prop_assert_eq!(quantisation.nearest(0.), 0.);
