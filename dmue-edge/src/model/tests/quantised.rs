@@ -126,7 +126,8 @@ fn features_in_8_bits_are_those_of_floats_but_for_the_steps() {
 }
 
 fn set(proto: &mut pb::ModelProto, with: pb::TensorProto) {
-    *lies::tensor(proto, &with.name) = with;
+    let name = with.name.clone();
+    *lies::tensor(proto, &name) = with;
 }
 
 /// What is done to a good file, and a part of the words that must come back.
