@@ -13,13 +13,15 @@ use common::{Draws, faces};
 use dmue_edge::face::align::FaceTemplate;
 use dmue_edge::model::file::{self, ModelFile};
 use dmue_edge::model::preprocess::normalise;
-use dmue_edge::model::proto::pb::{GraphProto, ModelProto, NodeProto};
+use dmue_edge::model::proto::attribute_int;
+use dmue_edge::model::proto::pb::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use dmue_edge::model::{Colour, InputSpec, Manifest, Model, TrainingInfo, graph::assemble};
 use dmue_edge::uncertainty::{
     PairwiseUncertainty, Prior, TwoLayerHead, alpha_inputs, score_inputs,
 };
 use dmue_train::data::dataset::Source;
 use dmue_train::export::network::subgraph;
+use dmue_train::quantize::select::convolutions;
 use dmue_train::quantize::{Quantised, quantise};
 use tch::Tensor;
 use tempfile::TempDir;
@@ -213,6 +215,33 @@ fn a_value_with_several_readers_is_understood() {
     let Quantised { proto, .. } = quantised(&before).unwrap();
     let share = largest_difference(&before, &proto);
     assert!(share > 0. && share < 0.05, "{share}");
+}
+
+#[test]
+fn what_is_left_says_why() {
+    type Change = fn(&mut NodeProto);
+    let changes: [(&str, Change); 5] = [
+        ("it works in groups", |node| node.attribute.push(attribute_int("group", 2))),
+        ("its weight is not constant", |node| node.input[1] = "stem.conv.relu".into()),
+        ("its bias is no constant", |node| node.input[2] = "classifier.bias".into()),
+        ("it is not about height and width", |node| node.input[1] = "classifier.weight".into()),
+        ("auto_pad says its padding", |node| {
+            let rule = attribute_int("auto_pad", 0);
+            node.attribute.push(AttributeProto { s: b"SAME_UPPER".to_vec(), ..rule });
+        }),
+    ];
+    let graph = drawn(2.).graph.unwrap();
+    for (words, change) in changes {
+        let mut changed = graph.clone();
+        let is_meant = |node: &&mut NodeProto| node.name == "stem.block1.conv1";
+        let node = changed.node.iter_mut().find(is_meant).unwrap();
+        node.attribute.retain(|attribute| attribute.name != "group");
+        change(node);
+        let (taken, left) = convolutions(&changed);
+        let last = left.last().unwrap();
+        assert_eq!((taken.len(), left.len(), &*last.name), (7, 2, "stem.block1.conv1"));
+        assert!(last.reason.contains(words), "{words}: {}", last.reason);
+    }
 }
 
 #[test]
