@@ -24,6 +24,8 @@ OUTPUTS = ["logits", "feature", "score", "alpha"]
 IMAGE_EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 # Of each output's range; single-precision sums in another order differ by a few 1e-6 of it.
 TOLERANCE = 1e-4
+# In 8 bits a sum between two steps may fall to either side, and a feature is the mean of few values.
+TOLERANCE_8_BITS = 2e-2
 # A float has seven digits: an output that hardly moves is held to this share of its size instead
 # of to its range.
 LEAST_RANGE = 1e-3
@@ -38,7 +40,8 @@ def main():
         ours = run_dmue(arguments, images, crops)
         theirs = run_onnxruntime(arguments.model, crops, len(ours["score"]))
     print(f"{arguments.model.name}: {len(faces)} faces, onnxruntime {onnxruntime.__version__}")
-    return report(ours, theirs)
+    in_8_bits = b"QLinearConv" in arguments.model.read_bytes()
+    return report(ours, theirs, TOLERANCE_8_BITS if in_8_bits else TOLERANCE)
 
 
 def parse_arguments():
@@ -121,7 +124,7 @@ def normalise(crop, spec):
     return ((pixels - mean) / std).transpose(2, 0, 1)
 
 
-def report(ours, theirs):
+def report(ours, theirs, tolerance):
     print(f"{'output':10} {'difference':>11} {'of its range':>13} {'range':>22}")
     worst = 0.0
     for name in OUTPUTS:
@@ -132,8 +135,8 @@ def report(ours, theirs):
         share = difference / max(high - low, LEAST_RANGE * np.abs(theirs[name]).max(), 1e-30)
         worst = max(worst, share) if np.isfinite(share) else np.inf
         print(f"{name:10} {difference:11.2e} {share:13.2e} {low:10.4f} .. {high:8.4f}")
-    agree = worst <= TOLERANCE
-    print(f"{'agree' if agree else 'DISAGREE'}: {worst:.2e}, allowed is {TOLERANCE:.0e}")
+    agree = worst <= tolerance
+    print(f"{'agree' if agree else 'DISAGREE'}: {worst:.2e}, allowed is {tolerance:.0e}")
     return 0 if agree else 1
 
 

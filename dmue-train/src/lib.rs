@@ -2,7 +2,7 @@
 //!
 //! Reading order: `config` (what a run depends on), `data` (faces to batches), `model` (stem,
 //! branches, uncertainty), `losses` (method.md's terms), `train` (the loop), `export`, then what measures
-//! exported files: `eval`, `calibrate`, `compare`, `stress`.
+//! exported files: `eval`, `calibrate`, `compare`, `stress`, and `quantize`, which makes smaller ones of them.
 
 pub mod bench;
 pub mod calibrate;
@@ -16,6 +16,7 @@ pub mod export;
 pub mod losses;
 pub mod metrics;
 pub mod model;
+pub mod quantize;
 pub mod report;
 pub mod stress;
 pub mod train;

@@ -26,6 +26,12 @@ enum Command {
     Eval(commands::eval::Arguments),
     /// Fit what an exported file says of its own certainty: probabilities, score, thresholds for `Unsure`.
     Calibrate(commands::calibrate::Arguments),
+    /// Write an exported file again with its convolutions in 8 bits.
+    ///
+    /// Weights get a scale for each channel of the output, activations a range that comes from faces. The first
+    /// convolution, those in groups and the classifier stay floats. Temperature, score and thresholds are kept;
+    /// `dmue-train calibrate` fits them to the new file.
+    Quantize(commands::quantize::Arguments),
     /// Put exported files, and plain ONNX classifiers of others, side by side on labelled faces.
     Compare(commands::compare::Arguments),
     /// Score and accuracy of an exported file on faces in bad conditions, without faces, and in a camera's frames.
@@ -46,6 +52,7 @@ fn main() -> ExitCode {
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Calibrate(arguments) => commands::calibrate::run(&arguments),
+        Command::Quantize(arguments) => commands::quantize::run(&arguments),
         Command::Compare(arguments) => commands::compare::run(&arguments),
         Command::Stress(arguments) => commands::stress::run(arguments),
         Command::Data(arguments) => commands::data::run(&arguments),

@@ -12,6 +12,7 @@
 //! | [`mod@file`] | bytes to a checked model, and back |
 //! | `tensors` | which weights are believed, and the named ones |
 //! | `structure` | which graphs are believed |
+//! | `quantised` | which 8-bit nodes are believed |
 //! | `calibration` | what calibrating changes in a graph |
 //! | `volume` | how much a network may ask for |
 //! | [`preprocess`] | pixels to the input tensor |
@@ -28,6 +29,7 @@ pub mod graph;
 pub mod manifest;
 pub mod preprocess;
 pub mod proto;
+mod quantised;
 pub mod runtime;
 mod structure;
 mod tensors;

@@ -34,6 +34,23 @@ pub fn tensor_i64(name: &str, dims: &[usize], values: &[i64]) -> TensorProto {
     tensor(name, dims, DataType::Int64, raw_data)
 }
 
+/// An int32 tensor of shape `dims`, `values` row major.
+pub fn tensor_i32(name: &str, dims: &[usize], values: &[i32]) -> TensorProto {
+    let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(name, dims, DataType::Int32, raw_data)
+}
+
+/// An int8 tensor of shape `dims`, `values` row major.
+pub fn tensor_i8(name: &str, dims: &[usize], values: &[i8]) -> TensorProto {
+    let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(name, dims, DataType::Int8, raw_data)
+}
+
+/// A uint8 tensor of shape `dims`, `values` row major.
+pub fn tensor_u8(name: &str, dims: &[usize], values: &[u8]) -> TensorProto {
+    tensor(name, dims, DataType::Uint8, values.to_vec())
+}
+
 /// A node of operator `op_type` that is called like its first output.
 pub fn node(
     op_type: &str,

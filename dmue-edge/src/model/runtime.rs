@@ -12,7 +12,9 @@ use tract_onnx::prelude::{
 
 use super::file::{self, ModelFile};
 use super::proto::pb;
-use super::{ALPHA, FEATURE, LOGITS, Manifest, ModelError, OUTPUTS, SCORE, preprocess, volume};
+use super::{
+    ALPHA, FEATURE, LOGITS, Manifest, ModelError, OUTPUTS, SCORE, preprocess, quantised, volume,
+};
 use crate::face::align::FaceCrop;
 use crate::kernels::{self, Kernels};
 use crate::uncertainty::{Confidence, PairwiseUncertainty};
@@ -22,8 +24,12 @@ use crate::{Error, Result};
 /// of what a reader of a score would notice.
 const UNCERTAINTY_TOLERANCE: f32 = 1e-3;
 
-/// How far logits of our kernels may lie from tract's, as a share of their range.
+/// How far logits and feature of our kernels may lie from tract's, as a share of their range.
 const KERNEL_TOLERANCE: f32 = 1e-3;
+
+/// The same where the network rounds to 8 bits: what lies between two steps may fall to either side, and the steps
+/// behind it follow.
+const QUANTISED_TOLERANCE: f32 = 0.05;
 
 /// A model that is ready to run. Immutable, and shared between threads as it is.
 ///
@@ -98,9 +104,11 @@ impl Model {
         let graph = Network::new(typed.clone(), &file)?;
         let network = guarded(|| optimise(typed, 2, kernels))?;
         let network = Network::new(network, &file)?;
+        let quantised = file.proto.graph.as_ref().is_some_and(quantised::present);
+        let tolerance = if quantised { QUANTISED_TOLERANCE } else { KERNEL_TOLERANCE };
         let ModelFile { manifest, uncertainty, .. } = file;
         let model = Self { manifest, uncertainty, network };
-        model.check_on_a_probe(&graph)?;
+        model.check_on_a_probe(&graph, tolerance)?;
         Ok(model)
     }
 
@@ -134,7 +142,8 @@ impl Model {
         Inference::new(logits, feature, [score, alpha], self.manifest.temperature)
     }
 
-    fn check_on_a_probe(&self, graph: &Network) -> Result<(), ModelError> {
+    /// `tolerance` is a share of each output's range.
+    fn check_on_a_probe(&self, graph: &Network, tolerance: f32) -> Result<(), ModelError> {
         // Any face-like spread of values in the range of real inputs does; this one has edges in
         // both directions.
         let values = 0..graph.shape.iter().product::<usize>();
@@ -142,14 +151,22 @@ impl Model {
         let failed = |error: Error| ModelError::Network { reason: error.to_string() };
         let ours = self.infer_tensor(&probe).map_err(failed)?;
         let graphs = graph.run_whole(&probe).map_err(failed)?;
+        for (output, ours, graphs) in
+            [(LOGITS, &ours.logits, &graphs.logits), (FEATURE, &ours.feature, &graphs.feature)]
+        {
+            kernels_agree(output, ours, graphs, tolerance)?;
+        }
+        // From the graph's own values: what the kernels round otherwise is no lie about the uncertainty.
+        let Confidence { score, alpha } =
+            self.uncertainty.confidence(&graphs.feature, &graphs.logits, None);
         for (output, graph, expected) in
-            [(SCORE, graphs.score, ours.score), (ALPHA, graphs.alpha, ours.alpha)]
+            [(SCORE, graphs.score, score), (ALPHA, graphs.alpha, alpha)]
         {
             if (graph - expected).abs() > UNCERTAINTY_TOLERANCE {
                 return Err(ModelError::UncertaintyDisagrees { output, graph, expected });
             }
         }
-        kernels_agree(&ours.logits, &graphs.logits)
+        Ok(())
     }
 }
 
@@ -203,12 +220,17 @@ fn softmax(logits: &[f32], temperature: f32) -> Vec<f32> {
 }
 
 /// tract alone ran the graph, our kernels the network.
-fn kernels_agree(ours: &[f32], tracts: &[f32]) -> Result<(), ModelError> {
-    let range = tracts.iter().fold(1.0_f32, |range, logit| range.max(logit.abs()));
+fn kernels_agree(
+    output: &str,
+    ours: &[f32],
+    tracts: &[f32],
+    tolerance: f32,
+) -> Result<(), ModelError> {
+    let range = tracts.iter().fold(1.0_f32, |range, value| range.max(value.abs()));
     let farthest = ours.iter().zip(tracts).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    if farthest > KERNEL_TOLERANCE * range {
+    if farthest > tolerance * range {
         let reason = format!(
-            "our kernels' logits lie {farthest} off tract's, whose range is {range}; DMUE_KERNELS=off runs it \
+            "our kernels' {output} lie {farthest} off tract's, whose range is {range}; DMUE_KERNELS=off runs it \
              by tract alone"
         );
         return Err(ModelError::Network { reason });

@@ -8,11 +8,11 @@ use super::proto::pb::{
     tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Type,
 };
 use super::tensors::{self, MOST_DIMENSIONS};
-use super::{FACE, InputSpec, ModelError, OUTPUTS};
+use super::{FACE, InputSpec, ModelError, OUTPUTS, quantised};
 
 /// Operators that a model file may use: the backbones and the uncertainty are made of them. None of them
 /// makes a large tensor from a small one, so a small file cannot ask for much memory.
-pub const OPERATORS: [&str; 39] = [
+pub const OPERATORS: [&str; 42] = [
     "Add",
     "ArgMax",
     "AveragePool",
@@ -20,6 +20,7 @@ pub const OPERATORS: [&str; 39] = [
     "Clip",
     "Concat",
     "Conv",
+    "DequantizeLinear",
     "Div",
     "Flatten",
     "Gemm",
@@ -37,6 +38,8 @@ pub const OPERATORS: [&str; 39] = [
     "Mul",
     "OneHot",
     "PRelu",
+    "QLinearConv",
+    "QuantizeLinear",
     "ReduceL2",
     "ReduceMax",
     "ReduceMean",
@@ -77,7 +80,10 @@ pub(super) fn graph(model: &ModelProto) -> Result<&GraphProto, ModelError> {
         return unsupported(part, "no backbone has more than 4096");
     }
     check_names(graph)?;
-    graph.initializer.iter().try_for_each(tensors::check)?;
+    let biases = quantised::biases(graph);
+    for tensor in &graph.initializer {
+        tensors::check(tensor, biases.contains(tensor.name.as_str()))?;
+    }
     Ok(graph)
 }
 
@@ -85,7 +91,8 @@ pub(super) fn graph(model: &ModelProto) -> Result<&GraphProto, ModelError> {
 /// before it is read, every node depends on the face.
 pub(super) fn check_wiring(graph: &GraphProto, input: &InputSpec) -> Result<(), ModelError> {
     check_input(graph, input)?;
-    check_nodes(graph)
+    check_nodes(graph)?;
+    quantised::check(graph)
 }
 
 fn check_operator_set(model: &ModelProto) -> Result<(), ModelError> {

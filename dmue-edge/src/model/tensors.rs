@@ -12,13 +12,13 @@ const MOST_INTEGERS: usize = 64;
 
 /// Refuses a tensor that lies outside of the file, whose data are not what its shape says, of a
 /// type that no model uses, or with NaN or infinity in it. Nothing is allocated by a shape that the
-/// data do not fill.
-pub(super) fn check(tensor: &TensorProto) -> Result<(), ModelError> {
+/// data do not fill. A bias of integer sums may have as many integers as there are channels.
+pub(super) fn check(tensor: &TensorProto, is_bias: bool) -> Result<(), ModelError> {
     if is_external(tensor) {
         return Err(ModelError::ExternalData { name: tensor.name.clone() });
     }
     check_size(tensor)?;
-    check_role(tensor)?;
+    check_role(tensor, is_bias)?;
     let bad = floats(tensor).enumerate().find(|(_, value)| !value.is_finite());
     match bad {
         Some((index, value)) => {
@@ -144,7 +144,7 @@ fn check_size(tensor: &TensorProto) -> Result<(), ModelError> {
 }
 
 /// Refuses shapes, and lists of axes, from which tract would make a graph of any size.
-fn check_role(tensor: &TensorProto) -> Result<(), ModelError> {
+fn check_role(tensor: &TensorProto, is_bias: bool) -> Result<(), ModelError> {
     let refused = |part: String, reason| {
         let part = format!("{part} of tensor `{}`", tensor.name);
         Err(ModelError::Unsupported { part, reason })
@@ -153,7 +153,7 @@ fn check_role(tensor: &TensorProto) -> Result<(), ModelError> {
     let values = tensor.dims.iter().product::<i64>(); // as many as it holds: checked before
     if tensor.dims.len() > MOST_DIMENSIONS {
         refused(format!("{} dimensions", tensor.dims.len()), "8 are the most")
-    } else if integers.contains(&tensor.data_type) && values > MOST_INTEGERS as i64 {
+    } else if !is_bias && integers.contains(&tensor.data_type) && values > MOST_INTEGERS as i64 {
         refused(format!("{values} integers"), "axes, shapes and counts are 64 at most")
     } else {
         Ok(())
@@ -175,7 +175,7 @@ fn storage(tensor: &TensorProto) -> Result<(usize, usize), ModelError> {
 }
 
 /// The values of a float tensor; none of any other.
-fn floats(tensor: &TensorProto) -> impl Iterator<Item = f32> {
+pub(super) fn floats(tensor: &TensorProto) -> impl Iterator<Item = f32> {
     let is_float = tensor.data_type == DataType::Float as i32;
     let raw: &[u8] = if is_float { &tensor.raw_data } else { &[] };
     let typed: &[f32] = if is_float { &tensor.float_data } else { &[] };

@@ -13,6 +13,7 @@ use crate::Error;
 use crate::face::align::FaceCrop;
 
 mod lies;
+mod quantised;
 
 fn load(proto: &pb::ModelProto) -> Result<Model, ModelError> {
     Model::from_bytes(&proto.encode_to_vec())

@@ -15,6 +15,7 @@ pub mod distill;
 pub mod eval;
 pub mod export;
 pub mod fit;
+pub mod quantize;
 pub mod report;
 pub mod stress;
 

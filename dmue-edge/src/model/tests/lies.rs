@@ -6,11 +6,11 @@ fn graph(proto: &mut pb::ModelProto) -> &mut pb::GraphProto {
     proto.graph.as_mut().unwrap()
 }
 
-fn tensor<'a>(proto: &'a mut pb::ModelProto, name: &str) -> &'a mut pb::TensorProto {
+pub(super) fn tensor<'a>(proto: &'a mut pb::ModelProto, name: &str) -> &'a mut pb::TensorProto {
     graph(proto).initializer.iter_mut().find(|tensor| tensor.name == name).unwrap()
 }
 
-fn node_of<'a>(proto: &'a mut pb::ModelProto, op_type: &str) -> &'a mut pb::NodeProto {
+pub(super) fn node_of<'a>(proto: &'a mut pb::ModelProto, op_type: &str) -> &'a mut pb::NodeProto {
     graph(proto).node.iter_mut().find(|node| node.op_type == op_type).unwrap()
 }
 
@@ -21,11 +21,11 @@ fn edit_json(proto: &mut pb::ModelProto, from: &str, to: &str) {
 }
 
 /// Makes a node whose value nothing needs, so that only the checks see it.
-fn extra(proto: &mut pb::ModelProto, extra: pb::NodeProto) {
+pub(super) fn extra(proto: &mut pb::ModelProto, extra: pb::NodeProto) {
     graph(proto).node.push(extra);
 }
 
-type Lie = fn(&mut pb::ModelProto);
+pub(super) type Lie = fn(&mut pb::ModelProto);
 
 /// What is done to a good file of 3 classes, and a part of the words that must come back.
 const LIES: [(&str, Lie); 64] = [
