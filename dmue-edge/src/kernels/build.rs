@@ -6,9 +6,10 @@ use super::epilogue::Clip;
 use super::image::{Image, LANES, Slice};
 use super::instance_norm::InstanceNorm;
 use super::instructions::InstructionSet;
+use super::int8::{self, After, Int8};
 use super::plan::{Layer, Plan, Port, Step};
 use super::pool::MaxPool;
-use super::region::{Constants, Kind, Operation, Region, View, floats};
+use super::region::{Constants, Kind, Operation, Quantised, Region, View, floats};
 use super::winograd::{self, Side, Winograd};
 
 /// Most floats of all images: more is left to tract, which has no borders.
@@ -29,7 +30,8 @@ impl Plan {
         let mut all = vec![];
         for operation in &region.operations {
             let Operation { input, residual, output, .. } = *operation;
-            let layers = layers(operation, &images, set)?.into_iter();
+            let channels = [input, output].map(|image| region.images[image][2]);
+            let layers = layers(operation, channels, &images, set)?.into_iter();
             all.extend(layers.map(|layer| Step { layer, input, residual, output }));
         }
         let input = Port { image: 0, axes: region.input_axes, order: None };
@@ -43,8 +45,14 @@ impl Plan {
 /// The images with the borders that the windows on them need.
 fn images(region: &Region) -> Vec<Image> {
     let shapes = region.images.iter();
-    let mut images: Vec<Image> =
-        shapes.map(|&[height, width, channels]| Image::in_lanes(height, width, channels)).collect();
+    let laid_out = |(number, &[height, width, channels]): (usize, &[usize; 3])| match region
+        .bytes
+        .contains(&number)
+    {
+        true => Image::of_bytes(height, width, channels),
+        false => Image::in_lanes(height, width, channels),
+    };
+    let mut images: Vec<Image> = shapes.enumerate().map(laid_out).collect();
     let mut in_lanes = false;
     for operation in &region.operations {
         let reader = operation.before.as_deref().unwrap_or(operation);
@@ -90,7 +98,12 @@ fn tile_side(operation: &Operation, input: &Image) -> Option<Side> {
 }
 
 /// One, or one for each group of a convolution.
-fn layers(operation: &Operation, images: &[Image], set: InstructionSet) -> Option<Vec<Layer>> {
+fn layers(
+    operation: &Operation,
+    channels: [usize; 2],
+    images: &[Image],
+    set: InstructionSet,
+) -> Option<Vec<Layer>> {
     let (input, output) = (images[operation.input], images[operation.output]);
     Some(vec![match &operation.kind {
         Kind::Dense { constants, groups, order } => match tile_side(operation, &input) {
@@ -115,6 +128,9 @@ fn layers(operation: &Operation, images: &[Image], set: InstructionSet) -> Optio
             let normalisation = fits.then(|| normalisation.clone())?;
             Layer::InstanceNorm(InstanceNorm::new(input, output, normalisation, operation.clip))
         }
+        Kind::Int8(quantised) => Layer::Int8(int8(operation, quantised, channels, images, set)?),
+        Kind::Quantise(scale) => Layer::Quantise(channels[0], *scale),
+        Kind::Dequantise(scale) => Layer::Dequantise(channels[1], *scale),
     }])
 }
 
@@ -186,6 +202,25 @@ fn winograd(
     let (input, output) = (images[operation.input], images[operation.output]);
     let weights = weights(operation, constants, output.channels * input.channels, output.channels)?;
     Some(Winograd::new(input, &weights, output, after(operation, images), side, set))
+}
+
+fn int8(
+    operation: &Operation,
+    quantised: &Quantised,
+    [inputs, outputs]: [usize; 2],
+    images: &[Image],
+    set: InstructionSet,
+) -> Option<Int8> {
+    let (input, output) = (images[operation.input], images[operation.output]);
+    let kernel = quantised.kernel.try_as_plain_ram().ok()?.as_slice::<i8>().ok()?;
+    let size = operation.window.size;
+    let Quantised { bias, factors, scale, made, .. } = quantised;
+    let fits = kernel.len() == outputs * inputs * size[0] * size[1]
+        && [bias.len(), factors.len()] == [outputs; 2];
+    let residual = operation.residual.map(|image| images[image]).zip(quantised.residual);
+    let after = After { scale: *scale, residual, clip: operation.clip, made: *made };
+    let weights = int8::Weights { kernel, bias, factors, size, inputs };
+    fits.then(|| Int8::new(windows(operation, input), &weights, after, output, outputs, set))
 }
 
 fn after(operation: &Operation, images: &[Image]) -> (Clip, Option<Image>) {

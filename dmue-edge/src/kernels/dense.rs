@@ -18,8 +18,8 @@ const CHUNK: usize = 48;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     /// Behind the window's first float.
-    offset: usize,
-    length: usize,
+    pub offset: usize,
+    pub length: usize,
 }
 
 /// The numbers of a convolution, as ONNX has them.
@@ -329,7 +329,11 @@ unsafe fn store_all<L: Lanes, const P: usize, const V: usize>(
 
 /// The floats of a window in the order of memory, and for each its place in `[inputs, height, width]`; `channels`
 /// as for [`Dense::new`].
-fn runs(input: &Image, channels: &[usize], [height, width]: [usize; 2]) -> (Vec<Run>, Vec<usize>) {
+pub(super) fn runs(
+    input: &Image,
+    channels: &[usize],
+    [height, width]: [usize; 2],
+) -> (Vec<Run>, Vec<usize>) {
     let mut sorted: Vec<(usize, usize)> = channels.iter().copied().zip(0..).collect();
     sorted.sort_unstable();
     let mut runs: Vec<Run> = Vec::new();

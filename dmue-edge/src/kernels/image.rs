@@ -15,12 +15,26 @@ pub(super) struct Image {
     /// Floats from one pixel to the next: the channels, rounded up to [`LANES`] where vectors of them are
     /// read or written.
     pub pixel: usize,
+    /// Each float stands for the bytes of four channels.
+    pub bytes: bool,
 }
 
 impl Image {
     /// An image whose channels come in vectors.
     pub fn in_lanes(height: usize, width: usize, channels: usize) -> Self {
-        Self { height, width, channels, border: 0, pixel: channels.next_multiple_of(LANES) }
+        Self {
+            height,
+            width,
+            channels,
+            border: 0,
+            pixel: channels.next_multiple_of(LANES),
+            bytes: false,
+        }
+    }
+
+    /// An image whose channels are bytes, in vectors of floats.
+    pub fn of_bytes(height: usize, width: usize, channels: usize) -> Self {
+        Self { bytes: true, ..Self::in_lanes(height, width, channels.div_ceil(4)) }
     }
 
     /// Floats from one row to the next.

@@ -11,13 +11,15 @@ use tract_core::ops::binary::TypedBinOp;
 use tract_core::ops::cast::Cast;
 use tract_core::ops::change_axes::AxisOp;
 use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool};
+use tract_core::ops::element_wise::ElementWiseOp;
 use tract_core::ops::nn::DataFormat;
+use tract_core::ops::quant::DequantizeLinearF32;
 use tract_onnx::prelude::{Datum, IntoTValue, OutletId};
 
 use super::epilogue::{Clip, NO_CLIP};
 use super::image::LANES;
 use super::plan::Axes;
-use super::region::{Constants, Kind, Operation, Order, Region, View, Window, floats};
+use super::region::{Constants, Kind, Operation, Order, Region, Values, View, Window, floats};
 
 /// Windows, their steps and paddings up to this many pixels: borders stay small.
 const LONGEST: usize = 64;
@@ -40,7 +42,9 @@ pub(super) struct Finder<'a> {
     /// Nodes that the kernels do.
     pub taken: HashSet<usize>,
     pub images: Vec<[usize; 3]>,
-    operations: Vec<Operation>,
+    /// Those of bytes.
+    pub bytes: HashSet<usize>,
+    pub operations: Vec<Operation>,
 }
 
 impl<'a> Finder<'a> {
@@ -54,12 +58,13 @@ impl<'a> Finder<'a> {
             true => (Axes::ChannelsLast, [a, b, c]),
             false => (Axes::ChannelsFirst, [b, c, a]),
         };
-        let view = View { image: 0, axes, channels: image[2], order: None };
+        let view = View { image: 0, axes, channels: image[2], order: None, values: Values::Floats };
         (fact.datum_type == f32::datum_type()).then(|| Self {
             model,
             views: HashMap::from([(input, view)]),
             taken: HashSet::from([input.node]),
             images: vec![image],
+            bytes: HashSet::new(),
             operations: Vec::new(),
         })
     }
@@ -76,7 +81,14 @@ impl<'a> Finder<'a> {
         } else if let Some(pad) = node.op_as::<Pad>() {
             self.pad(node, pad)?
         } else if let Some(convolution) = node.op_as::<Conv>() {
-            self.convolution(node, convolution)?
+            match convolution.q_params {
+                Some(_) => self.quantised(node, convolution)?,
+                None => self.convolution(node, convolution)?,
+            }
+        } else if let Some(operator) = node.op_as::<ElementWiseOp>() {
+            self.quantise(node, operator.0.downcast_ref()?)?
+        } else if let Some(operator) = node.op_as::<DequantizeLinearF32>() {
+            self.dequantise(node, operator)?
         } else if let Some(pool) = node.op_as::<MaxPool>() {
             self.pool(node, pool)?
         } else if let Some(pool) = node.op_as::<SumPool>() {
@@ -89,7 +101,10 @@ impl<'a> Finder<'a> {
         } else {
             let operator = node.op_as::<TypedBinOp>()?;
             match operator.0.name() {
-                "Add" => self.add(node)?,
+                "Add" => match self.add_bytes(node) {
+                    Some(view) => view,
+                    None => self.add(node)?,
+                },
                 "Max" => self.clip(node, |clip, bound| clip[0] = clip[0].max(bound))?,
                 "Min" => self.clip(node, |clip, bound| clip[1] = clip[1].min(bound))?,
                 _ => return None,
@@ -109,12 +124,16 @@ impl<'a> Finder<'a> {
     /// The same in any order.
     pub fn ordered(&self, outlet: OutletId) -> Option<(usize, Order)> {
         let view = self.views.get(&outlet)?;
-        let whole = view.channels == self.images[view.image][2];
+        let whole = view.channels == self.images[view.image][2] && view.values == Values::Floats;
         (view.axes == Axes::ChannelsFirst && whole).then(|| (view.image, view.order.clone()))
     }
 
+    fn floats(&self, outlet: OutletId) -> Option<&View> {
+        self.views.get(&outlet).filter(|view| view.values == Values::Floats)
+    }
+
     fn transpose(&self, node: &TypedNode, operator: &AxisOp) -> Option<View> {
-        let view = self.views.get(&node.inputs[0])?.clone();
+        let view = self.floats(node.inputs[0])?.clone();
         let axes = match (view.axes, operator) {
             (Axes::ChannelsLast, AxisOp::Move(3, 1)) => Axes::ChannelsFirst,
             (Axes::ChannelsFirst, AxisOp::Move(1, 3)) => Axes::ChannelsLast,
@@ -125,7 +144,7 @@ impl<'a> Finder<'a> {
 
     /// Zeros behind the channels.
     fn pad(&self, node: &TypedNode, pad: &Pad) -> Option<View> {
-        let view = self.views.get(&node.inputs[0])?.clone();
+        let view = self.floats(node.inputs[0])?.clone();
         let PadMode::Constant(value) = &pad.mode else { return None };
         let zero = value.cast_to_scalar::<f32>().ok()? == 0.0;
         let &[(0, 0), (0, more), (0, 0), (0, 0)] = pad.pads.as_slice() else { return None };
@@ -137,7 +156,7 @@ impl<'a> Finder<'a> {
         let (input, order) = self.ordered(node.inputs[0])?;
         let window = self.window(input, &convolution.pool_spec)?;
         let channels = [self.images[input][2], convolution.output_channels()];
-        if convolution.q_params.is_some() || convolution.kernel_fmt != KernelFormat::OIHW {
+        if convolution.kernel_fmt != KernelFormat::OIHW {
             return None;
         }
         let kernel = constant(self.model, node.inputs[1])?;
@@ -238,7 +257,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    fn window(&self, input: usize, spec: &PoolSpec) -> Option<Window> {
+    pub fn window(&self, input: usize, spec: &PoolSpec) -> Option<Window> {
         let [height, width, _] = self.images[input];
         let two = |values: &[usize]| <[usize; 2]>::try_from(values).ok();
         let axes = spec.computed_padding(&[height, width]);
@@ -256,7 +275,7 @@ impl<'a> Finder<'a> {
 
     /// Adds to the output of the later of two operations, if nothing else reads that.
     fn add(&mut self, node: &TypedNode) -> Option<View> {
-        let views = [self.views.get(&node.inputs[0])?, self.views.get(&node.inputs[1])?];
+        let views = [self.floats(node.inputs[0])?, self.floats(node.inputs[1])?];
         let made = [0, 1].map(|side| self.open_operation(node.inputs[side]));
         // None is less than any.
         let side = usize::from(made[1] > made[0]);
@@ -292,7 +311,13 @@ impl<'a> Finder<'a> {
             let mut clip = operation.clip;
             narrow(&mut clip, bound);
             // Of limits that cross, the one that is applied last would win.
-            let fits = clip[0] <= clip[1] && !matches!(operation.kind, Kind::MaxPool);
+            let fits = clip[0] <= clip[1]
+                && match &operation.kind {
+                    Kind::MaxPool | Kind::Dequantise(_) => false,
+                    // Filler channels are zero: limits must not move them.
+                    Kind::Int8(_) => clip[0] <= 0.0 && clip[1] >= 0.0,
+                    _ => true,
+                };
             fits.then_some(clip)
         };
         let clips: Vec<Clip> = makers.iter().map(narrowed).collect::<Option<_>>()?;
@@ -301,7 +326,7 @@ impl<'a> Finder<'a> {
     }
 
     /// The operation that made a tensor which nothing else reads, so that more can be done to it.
-    fn open_operation(&self, outlet: OutletId) -> Option<usize> {
+    pub fn open_operation(&self, outlet: OutletId) -> Option<usize> {
         match self.open_operations(outlet)?.as_slice() {
             &[made] => self.image(outlet).and(Some(made)),
             _ => None,
@@ -336,7 +361,8 @@ impl<'a> Finder<'a> {
         }
         let image = self.images.len();
         self.images.push([height, width, channels]);
-        Some(View { image, axes: Axes::ChannelsFirst, channels, order: None })
+        let values = Values::Floats;
+        Some(View { image, axes: Axes::ChannelsFirst, channels, order: None, values })
     }
 
     /// What the rest of the model reads; none if some of it is not there as an image of its own.
@@ -354,13 +380,16 @@ impl<'a> Finder<'a> {
         outputs.sort_by_key(|(outlet, _)| *outlet);
         let made = |view: &View| {
             let by_someone = self.operations.iter().any(|operation| operation.output == view.image);
-            by_someone && view.channels == self.images[view.image][2]
+            by_someone
+                && view.channels == self.images[view.image][2]
+                && view.values == Values::Floats
         };
         let input_axes = self.views[&input].axes;
         let whole = !outputs.is_empty() && outputs.iter().all(|(_, view)| made(view));
         whole.then_some(Region {
             input,
             images: self.images,
+            bytes: self.bytes,
             operations: self.operations,
             outputs,
             input_axes,

@@ -17,6 +17,8 @@ mod dense;
 #[allow(unsafe_code, clippy::needless_range_loop, reason = "indices of registers")]
 mod depthwise;
 #[allow(unsafe_code, reason = "vector instructions")]
+mod dots;
+#[allow(unsafe_code, reason = "vector instructions")]
 mod epilogue;
 mod floats;
 mod image;
@@ -24,6 +26,8 @@ mod image;
 mod instance_norm;
 #[allow(unsafe_code, reason = "vector instructions")]
 mod instructions;
+#[allow(unsafe_code, clippy::needless_range_loop, reason = "indices of registers")]
+mod int8;
 #[allow(unsafe_code, reason = "vector instructions")]
 mod lanes;
 mod lower;
@@ -32,7 +36,9 @@ mod patterns;
 mod plan;
 #[allow(unsafe_code, reason = "vector instructions")]
 mod pool;
+mod quantised;
 mod region;
+mod scale;
 #[cfg(test)]
 mod tests;
 mod tiling;

@@ -9,8 +9,10 @@ use super::floats::Floats;
 use super::image::Image;
 use super::instance_norm::InstanceNorm;
 use super::instructions::InstructionSet;
+use super::int8::{self, Int8};
 use super::pool::MaxPool;
 use super::region::Order;
+use super::scale::Scale;
 use super::winograd::Winograd;
 
 /// Order of the axes of a tensor outside.
@@ -29,6 +31,10 @@ pub(super) enum Layer {
     Depthwise(Depthwise),
     MaxPool(MaxPool),
     InstanceNorm(InstanceNorm),
+    Int8(Int8),
+    /// Of so many channels.
+    Quantise(usize, Scale),
+    Dequantise(usize, Scale),
 }
 
 /// A layer and the images that it reads and writes, by their number.
@@ -121,6 +127,15 @@ impl Plan {
             Layer::Depthwise(depthwise) => depthwise.run(self.set, input, &mut output),
             Layer::MaxPool(pool) => pool.run(self.set, input, &mut output),
             Layer::InstanceNorm(norm) => norm.run(self.set, input, &mut output),
+            Layer::Int8(int8) => int8.run(input, residual, &mut output),
+            &Layer::Quantise(channels, scale) => {
+                let [from, to] = [step.input, step.output].map(|image| &self.images[image]);
+                int8::quantise((from, input), (to, &mut output), channels, scale);
+            }
+            &Layer::Dequantise(channels, scale) => {
+                let [from, to] = [step.input, step.output].map(|image| &self.images[image]);
+                int8::dequantise((from, input), (to, &mut output), channels, scale);
+            }
         }
         parts[to] = output;
     }

@@ -1,18 +1,23 @@
 //! What was found in a model, before it is known how its images lie in memory.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tract_core::internal::Tensor;
 use tract_onnx::prelude::OutletId;
 
 use super::epilogue::{Clip, NO_CLIP};
+use super::int8::Made;
 use super::plan::Axes;
+use super::scale::Scale;
 
 /// The part of a model that the kernels do.
 pub(super) struct Region {
     pub input: OutletId,
     /// Height, width, channels of each image; 0 is the input.
     pub images: Vec<[usize; 3]>,
+    /// Those of bytes.
+    pub bytes: HashSet<usize>,
     pub operations: Vec<Operation>,
     /// Tensors that the rest of the model wants.
     pub outputs: Vec<(OutletId, View)>,
@@ -30,6 +35,16 @@ pub(super) struct View {
     /// More than the image has where zeros were appended.
     pub channels: usize,
     pub order: Order,
+    pub values: Values,
+}
+
+/// What a tensor and its image hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Values {
+    Floats,
+    Bytes(Scale),
+    /// The tensor has the floats that the image's bytes stand for.
+    OfBytes(Scale),
 }
 
 /// A layer.
@@ -56,6 +71,24 @@ pub(super) enum Kind {
     Depthwise(Constants),
     MaxPool,
     InstanceNorm(Normalisation),
+    Int8(Quantised),
+    /// Floats to bytes.
+    Quantise(Scale),
+    /// Bytes to floats.
+    Dequantise(Scale),
+}
+
+/// A convolution of bytes.
+pub(super) struct Quantised {
+    /// As ONNX has it.
+    pub kernel: Arc<Tensor>,
+    pub bias: Vec<i32>,
+    /// Input scale times kernel scale by output scale.
+    pub factors: Vec<f32>,
+    /// Of its output.
+    pub scale: Scale,
+    pub residual: Option<Scale>,
+    pub made: Made,
 }
 
 /// Kernel as ONNX has it, and bias.

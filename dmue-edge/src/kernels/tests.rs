@@ -12,6 +12,7 @@ use super::instructions::InstructionSet;
 use super::replace;
 use crate::Model;
 
+mod int8;
 mod network;
 
 fn any_window() -> impl Strategy<Value = Window> {

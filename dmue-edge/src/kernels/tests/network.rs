@@ -172,7 +172,12 @@ impl Network {
     }
 
     /// Each instruction set says what tract says; looks at how many nodes are left to that, beside ours.
-    pub fn check_what_is_left(mut self, look: impl Fn(usize)) {
+    pub fn check_what_is_left(self, look: impl Fn(usize)) {
+        self.check_within(0.0, look);
+    }
+
+    /// The same, answers so far apart at most.
+    pub fn check_within(mut self, apart: f32, look: impl Fn(usize)) {
         self.model.select_output_outlets(&[self.end]).unwrap();
         let input = {
             let shape = self.shape;
@@ -194,7 +199,7 @@ impl Network {
             for (ours, expected) in ours.iter().zip(&expected) {
                 let difference = (ours - expected).abs();
                 assert!(
-                    difference <= 1e-5 * range,
+                    difference <= apart.max(1e-5 * range),
                     "{set:?}: {ours}, not {expected}, range {range}"
                 );
             }
