@@ -7,7 +7,7 @@
 //! size is read where it is. A convolution is a matrix product over such windows, in tiles that fill the
 //! registers (`dense`, `tiling`); a depthwise one works on eight channels at a time and hands a few pixels
 //! at once to the product behind it (`depthwise`); 3x3 windows on larger images go through a transform that saves
-//! products (`winograd`). Shuffling channels costs nothing: the next convolution reads them where they are.
+//! products (`winograd`); convolutions of bytes take four products at once (`int8`, `dots`). Shuffling channels costs nothing: the next convolution reads them where they are.
 //! Parts that are put side by side are written there. Once a thread has run a plan, nothing is allocated but
 //! the outputs.
 
@@ -50,6 +50,8 @@ use std::sync::Arc;
 use instructions::InstructionSet;
 use operator::Operator;
 use plan::Plan;
+use tract_core::internal::TypedNode;
+use tract_core::ops::cnn::Conv;
 use tract_onnx::prelude::{
     InferenceModel, InferenceModelExt, IntoRunnable, TractResult, TypedModel, TypedModelPatch,
     TypedRunnableModel, tvec,
@@ -76,6 +78,11 @@ pub(crate) fn accelerate(mut model: TypedModel, kernels: Kernels) -> TractResult
         return Ok(model);
     }
     if let Some(set) = InstructionSet::chosen()? {
+        // Of bytes tract takes products faster than portable code.
+        let of_bytes = |node: &TypedNode| node.op_as().is_some_and(|c: &Conv| c.q_params.is_some());
+        if set == InstructionSet::PORTABLE && model.nodes().iter().any(of_bytes) {
+            return Ok(model);
+        }
         // What no output needs must not look like a reader.
         model.compact()?;
         replace(&mut model, set)?;
