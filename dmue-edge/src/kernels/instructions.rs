@@ -165,6 +165,10 @@ impl InstructionSet {
     }
 
     /// [`Lanes::TILES`] and [`Lanes::BLOCKS`] of the vectors that products of so many blocks are taken of.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "vectors of one length there")
+    )]
     pub fn tiles(self, blocks: usize) -> (&'static [(usize, usize)], usize) {
         fn of<L: Lanes>() -> (&'static [(usize, usize)], usize) {
             (L::TILES, L::BLOCKS)
