@@ -118,7 +118,8 @@ def main():
             work = roofline.work(network.path)
             for cpu in arguments.cpu or PROCESSORS:
                 counts = results[network.name, cpu] = count(arguments, network, cpu)
-                estimates.append((network.name, cpu, work, counts["dmue-edge"]))
+                if work is not None:
+                    estimates.append((network.name, cpu, work, counts["dmue-edge"]))
     print(f"Executed instructions of a frame in millions, one thread, under qemu\n\n{table(results)}\n")
     print("Estimated least milliseconds of a frame on one core: arithmetic, and no measurement\n")
     print(roofline.table(estimates))
