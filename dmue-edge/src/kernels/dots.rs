@@ -20,7 +20,7 @@ pub(super) trait Dots: Copy {
     unsafe fn load(from: *const i32) -> Self;
     /// Four bytes, for every output.
     unsafe fn broadcast(from: *const i32) -> Self;
-    /// `self + a[0] b[0] + a[1] b[1] + a[2] b[2] + a[3] b[3]`, `a` unsigned, `b` signed, -127..=127.
+    /// `self + a[0] b[0] + a[1] b[1] + a[2] b[2] + a[3] b[3]`, `a` unsigned, `b` signed; sums wrap round.
     unsafe fn add_dot(self, a: Self, b: Self) -> Self;
     unsafe fn to_floats(self) -> Self::Floats;
     /// The nearest whole numbers, of two equally near ones the even one, plus `zero_point`, within 0..=255.
@@ -52,7 +52,7 @@ impl Dots for PortableDots {
         Self(std::array::from_fn(|i| {
             let (a, b) = (a.0[i].to_ne_bytes(), b.0[i].to_ne_bytes());
             let product = |k: usize| i32::from(a[k]) * i32::from(b[k].cast_signed());
-            self.0[i] + product(0) + product(1) + product(2) + product(3)
+            self.0[i].wrapping_add(product(0) + product(1) + product(2) + product(3))
         }))
     }
 

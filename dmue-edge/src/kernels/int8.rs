@@ -13,7 +13,7 @@ use super::tiling::Tiling;
 
 /// The numbers of a convolution.
 pub(super) struct Weights<'a> {
-    /// `[outputs, inputs, height, width]`, -127..=127.
+    /// `[outputs, inputs, height, width]`
     pub kernel: &'a [i8],
     /// `[outputs]`, in units of input scale times kernel scale.
     pub bias: &'a [i32],
@@ -102,7 +102,8 @@ impl Int8 {
         }
         let lower = |output: usize| {
             let kernel = &weights.kernel[output * of_output..][..of_output];
-            lowered * kernel.iter().map(|weight| i32::from(*weight)).sum::<i32>()
+            let sum = kernel.iter().fold(0_i32, |sum, weight| sum.wrapping_add((*weight).into()));
+            sum.wrapping_mul(lowered)
         };
         let filled = (outputs.div_ceil(LANES) + 2) * LANES;
         let mut bias: Vec<i32> =
