@@ -206,4 +206,5 @@ def main():
         arguments.json.write_text(json.dumps({"processor": processor(), "milliseconds": results}, indent=2))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -168,19 +168,12 @@ impl Dense {
             let (vectors, blocks) = self.tiling.vectors(&group);
             let (of_group, others) = weights.split_at(self.depth * blocks * LANES);
             weights = others;
-            let whole = pixels.len() / self.tiling.pixels * self.tiling.pixels;
-            let middle = pixels.start + whole;
             let product = Product { dense: self, source, weights: of_group.as_ptr(), group };
-            for (pixels, tile) in [
-                (pixels.start..middle, self.tiling.pixels),
-                (middle..pixels.end, pixels.len() - whole),
-            ] {
-                if !pixels.is_empty() {
-                    let shape = (tile, vectors);
-                    // SAFETY: `new` and `run` hold every place to its slice, `InstructionSet` is what the processor has.
-                    unsafe {
-                        set.multiply(&product, shape, pixels, residual, output);
-                    }
+            for (pixels, tile) in self.tiling.cuts(pixels.clone()) {
+                let shape = (tile, vectors);
+                // SAFETY: `new` and `run` hold every place to its slice, `InstructionSet` is what the processor has.
+                unsafe {
+                    set.multiply(&product, shape, pixels, residual, output);
                 }
             }
         }

@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use super::instructions::InstructionSet;
 use super::int8::{self, Part};
 use super::lanes::{Lanes, Portable};
+use super::shapes::by_shape;
 
 /// A vector of 32-bit numbers in registers: sums, or four bytes of an input or of weights each.
 pub(super) trait Dots: Copy {
@@ -323,21 +323,6 @@ pub(super) enum Set {
 }
 
 impl Set {
-    /// The best that goes with the instructions for floats.
-    pub fn of(set: InstructionSet) -> Self {
-        match set.name() {
-            #[cfg(target_arch = "x86_64")]
-            "avx512" if is_x86_feature_detected!("avx512vnni") => Self::Vnni,
-            #[cfg(target_arch = "x86_64")]
-            "avx512" | "avx2" => Self::Avx2,
-            #[cfg(target_arch = "aarch64")]
-            "neon" if std::arch::is_aarch64_feature_detected!("dotprod") => Self::Neon,
-            #[cfg(target_arch = "aarch64")]
-            "neon" => Self::NeonPairs,
-            _ => Self::Portable,
-        }
-    }
-
     /// [`Lanes::TILES`], [`Lanes::BLOCKS`] and [`Dots::LOWERED`].
     pub fn tiles(self) -> (&'static [(usize, usize)], usize, i32) {
         fn of<D: Dots>() -> (&'static [(usize, usize)], usize, i32) {
@@ -366,10 +351,10 @@ impl Set {
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx2 => avx2(part, shape, pixels),
                 #[cfg(target_arch = "aarch64")]
-                Self::Neon => small::<NeonDots<true>>(part, shape, pixels),
+                Self::Neon => by_shape!(small, shape, int8, NeonDots<true>, (part, pixels)),
                 #[cfg(target_arch = "aarch64")]
-                Self::NeonPairs => small::<NeonDots<false>>(part, shape, pixels),
-                Self::Portable => small::<PortableDots>(part, shape, pixels),
+                Self::NeonPairs => by_shape!(small, shape, int8, NeonDots<false>, (part, pixels)),
+                Self::Portable => by_shape!(small, shape, int8, PortableDots, (part, pixels)),
             }
         }
     }
@@ -378,43 +363,11 @@ impl Set {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni,avx2,fma")]
 unsafe fn vnni(part: &Part<'_>, shape: (usize, usize), pixels: Range<usize>) {
-    unsafe { large::<Vnni>(part, shape, pixels) }
+    unsafe { by_shape!(large, shape, int8, Vnni, (part, pixels)) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2(part: &Part<'_>, shape: (usize, usize), pixels: Range<usize>) {
-    unsafe { small::<Avx2Dots>(part, shape, pixels) }
+    unsafe { by_shape!(small, shape, int8, Avx2Dots, (part, pixels)) }
 }
-
-/// A function over the tiles of these shapes, pixels by vectors.
-macro_rules! by_shape {
-    ($name:ident, $(($p:literal, $v:literal)),*) => {
-        #[inline(always)]
-        unsafe fn $name<D: Dots>(part: &Part<'_>, shape: (usize, usize), pixels: Range<usize>) {
-            match shape {
-                $(($p, $v) => unsafe { int8::sweep::<D, $p, $v>(part, pixels) },)*
-                (pixels, vectors) => unreachable!("no tile of {pixels} pixels and {vectors} vectors"),
-            }
-        }
-    };
-}
-
-#[rustfmt::skip]
-by_shape!(
-    small,
-    (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1),
-    (1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 2),
-    (1, 3), (2, 3), (3, 3),
-    (1, 4), (2, 4)
-);
-
-#[cfg(target_arch = "x86_64")]
-#[rustfmt::skip]
-by_shape!(
-    large,
-    (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1), (11, 1), (12, 1),
-    (1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 2), (7, 2), (8, 2), (9, 2), (10, 2), (11, 2), (12, 2),
-    (1, 3), (2, 3), (3, 3), (4, 3), (5, 3), (6, 3), (7, 3), (8, 3),
-    (1, 4), (2, 4), (3, 4), (4, 4), (5, 4), (6, 4)
-);

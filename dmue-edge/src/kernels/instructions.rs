@@ -6,10 +6,12 @@ use tract_core::internal::{TractResult, bail};
 
 use super::dense::{self, Product};
 use super::depthwise::{self, Depthwise};
+use super::dots;
 use super::image::Steps;
 use super::instance_norm::{self, InstanceNorm};
 use super::lanes::{self, Lanes};
 use super::pool::{self, MaxPool};
+use super::shapes::by_shape;
 use super::winograd::{self, Winograd};
 
 /// A set of vector instructions that this processor is known to have.
@@ -132,7 +134,7 @@ impl InstructionSet {
         }
     }
 
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
@@ -186,6 +188,21 @@ impl InstructionSet {
             #[cfg(target_arch = "aarch64")]
             Set::Neon => of::<lanes::Neon>(),
             Set::Portable => of::<lanes::Portable>(),
+        }
+    }
+
+    /// Who takes products of bytes.
+    pub fn dots(self) -> dots::Set {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 if is_x86_feature_detected!("avx512vnni") => dots::Set::Vnni,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 | Set::Avx2 => dots::Set::Avx2,
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon if std::arch::is_aarch64_feature_detected!("dotprod") => dots::Set::Neon,
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => dots::Set::NeonPairs,
+            Set::Portable => dots::Set::Portable,
         }
     }
 
@@ -258,50 +275,16 @@ impl InstructionSet {
     }
 }
 
-/// A function over the tiles of these shapes, pixels by vectors.
-macro_rules! by_shape {
-    ($name:ident, $(($p:literal, $v:literal)),*) => {
-        #[inline(always)]
-        unsafe fn $name<L: Lanes>(
-            product: &Product<'_>,
-            shape: (usize, usize),
-            pixels: Range<usize>,
-            residual: *const f32,
-            output: *mut f32,
-        ) {
-            match shape {
-                $(($p, $v) => unsafe { dense::sweep::<L, $p, $v>(product, pixels, residual, output) },)*
-                (pixels, vectors) => unreachable!("no tile of {pixels} pixels and {vectors} vectors"),
-            }
-        }
-    };
+#[inline(always)]
+unsafe fn multiply_small<L: Lanes>(
+    product: &Product<'_>,
+    shape: (usize, usize),
+    pixels: Range<usize>,
+    residual: *const f32,
+    output: *mut f32,
+) {
+    unsafe { by_shape!(small, shape, dense, L, (product, pixels, residual, output)) }
 }
-
-#[rustfmt::skip]
-by_shape!(
-    multiply_small,
-    (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1),
-    (1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 2),
-    (1, 3), (2, 3), (3, 3),
-    (1, 4), (2, 4)
-);
-
-#[cfg(target_arch = "x86_64")]
-#[rustfmt::skip]
-by_shape!(
-    multiply_wide,
-    (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1), (11, 1), (12, 1),
-    (1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 2), (7, 2), (8, 2), (9, 2), (10, 2), (11, 2), (12, 2),
-    (1, 3), (2, 3), (3, 3), (4, 3), (5, 3), (6, 3), (7, 3), (8, 3),
-    (1, 4), (2, 4), (3, 4), (4, 4), (5, 4), (6, 4)
-);
-
-#[cfg(target_arch = "x86_64")]
-#[rustfmt::skip]
-by_shape!(
-    multiply_odd,
-    (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1), (11, 1), (12, 1)
-);
 
 /// In the vectors that [`InstructionSet::tiles`] chose.
 #[cfg(target_arch = "x86_64")]
@@ -313,11 +296,12 @@ unsafe fn multiply_large(
     residual: *const f32,
     output: *mut f32,
 ) {
+    use lanes::{Avx512, Odd};
     unsafe {
         match product.blocks_each() {
-            3 => multiply_odd::<lanes::Odd<1>>(product, shape, pixels, residual, output),
-            5 => multiply_odd::<lanes::Odd<2>>(product, shape, pixels, residual, output),
-            _ => multiply_wide::<lanes::Avx512>(product, shape, pixels, residual, output),
+            3 => by_shape!(odd, shape, dense, Odd<1>, (product, pixels, residual, output)),
+            5 => by_shape!(odd, shape, dense, Odd<2>, (product, pixels, residual, output)),
+            _ => by_shape!(large, shape, dense, Avx512, (product, pixels, residual, output)),
         }
     }
 }

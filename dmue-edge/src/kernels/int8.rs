@@ -75,7 +75,7 @@ impl Int8 {
         let input = windows.input;
         let words: Vec<usize> = (0..input.channels).collect();
         let (runs, order) = runs(&input, &words, weights.size);
-        let set = dots::Set::of(set);
+        let set = set.dots();
         let (tiles, blocks_each, lowered) = set.tiles();
         let pixels = output.height * output.width;
         let tiling = Tiling::new(pixels, outputs.div_ceil(LANES), tiles, blocks_each);
@@ -141,29 +141,18 @@ impl Int8 {
             let (vectors, blocks) = self.tiling.vectors(&group);
             let (of_group, others) = weights.split_at(self.depth * blocks * LANES);
             weights = others;
-            let pixels = self.output.height * self.output.width;
-            let whole = pixels / self.tiling.pixels * self.tiling.pixels;
-            for (first, end, tile) in
-                [(0, whole, self.tiling.pixels), (whole, pixels, pixels - whole)]
-            {
-                if first < end {
-                    let weights = of_group.as_ptr().cast();
-                    let first_block = group.start;
-                    let blocks = group.len();
-                    let input = input.as_ptr();
-                    let part = Part {
-                        int8: self,
-                        input,
-                        weights,
-                        first_block,
-                        blocks,
-                        residual,
-                        output: to,
-                    };
-                    // SAFETY: `new` and the lengths hold every place to its slice, the set is what the
-                    // processor has.
-                    unsafe { self.set.multiply(&part, (tile, vectors), first..end) };
-                }
+            let part = Part {
+                int8: self,
+                input: input.as_ptr(),
+                weights: of_group.as_ptr().cast(),
+                first_block: group.start,
+                blocks: group.len(),
+                residual,
+                output: to,
+            };
+            for (pixels, tile) in self.tiling.cuts(0..self.output.height * self.output.width) {
+                // SAFETY: `new` and the lengths hold every place to its slice, the set is what the processor has.
+                unsafe { self.set.multiply(&part, (tile, vectors), pixels) };
             }
         }
     }

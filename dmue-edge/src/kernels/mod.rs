@@ -39,6 +39,7 @@ mod pool;
 mod quantised;
 mod region;
 mod scale;
+mod shapes;
 #[cfg(test)]
 mod tests;
 mod tiling;

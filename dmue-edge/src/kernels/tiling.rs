@@ -43,6 +43,14 @@ impl Tiling {
         (vectors, vectors * self.blocks_each)
     }
 
+    /// Pixels in whole tiles, then what is left over, each with the pixels of its tiles; neither is empty.
+    pub fn cuts(&self, pixels: Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let rest = pixels.len() % self.pixels;
+        let middle = pixels.end - rest;
+        let cuts = [(pixels.start..middle, self.pixels), (middle..pixels.end, rest)];
+        cuts.into_iter().filter(|(pixels, _)| !pixels.is_empty())
+    }
+
     /// Ranges of output blocks.
     pub fn groups(&self) -> impl Iterator<Item = Range<usize>> {
         let (step, end) = (self.blocks, self.all_blocks);
