@@ -28,6 +28,15 @@ pub fn tensor_f32(name: &str, dims: &[usize], values: &[f32]) -> TensorProto {
     tensor(name, dims, DataType::Float, raw_data)
 }
 
+/// The values of a float tensor; none of any other.
+pub fn floats(tensor: &TensorProto) -> impl Iterator<Item = f32> {
+    let is_float = tensor.data_type == DataType::Float as i32;
+    let raw: &[u8] = if is_float { &tensor.raw_data } else { &[] };
+    let typed: &[f32] = if is_float { &tensor.float_data } else { &[] };
+    let (words, _) = raw.as_chunks::<4>();
+    words.iter().map(|word| f32::from_le_bytes(*word)).chain(typed.iter().copied())
+}
+
 /// An int64 tensor of shape `dims`, `values` row major.
 pub fn tensor_i64(name: &str, dims: &[usize], values: &[i64]) -> TensorProto {
     let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();

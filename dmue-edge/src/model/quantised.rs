@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::proto::pb::{GraphProto, NodeProto, TensorProto, tensor_proto::DataType};
-use super::{ModelError, tensors};
+use super::{ModelError, proto};
 
 const CONVOLUTION: &str = "QLinearConv";
 /// Place of the bias among the inputs of a convolution.
@@ -89,7 +89,7 @@ impl Inputs<'_> {
         let fits = self.constant(place).is_some_and(|scale| {
             scale.data_type == DataType::Float as i32
                 && is_for(scale, channels)
-                && tensors::floats(scale).all(|scale| scale > 0.0)
+                && proto::floats(scale).all(|scale| scale > 0.0)
         });
         self.hold(
             fits,

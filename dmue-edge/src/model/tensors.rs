@@ -1,5 +1,6 @@
 //! Which weights are believed, and the named ones that make up the uncertainty.
 
+use super::proto::floats;
 use super::proto::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
 use super::{ALPHA_HEAD, CLASS_MEANS, ModelError, PRIOR_WEIGHT, SCORE_HEAD, TEMPERATURE};
 use crate::uncertainty::{PairwiseUncertainty, Prior, TwoLayerHead, alpha_inputs, score_inputs};
@@ -172,13 +173,4 @@ fn storage(tensor: &TensorProto) -> Result<(usize, usize), ModelError> {
             Err(ModelError::TensorType { name, data_type })
         }
     }
-}
-
-/// The values of a float tensor; none of any other.
-pub(super) fn floats(tensor: &TensorProto) -> impl Iterator<Item = f32> {
-    let is_float = tensor.data_type == DataType::Float as i32;
-    let raw: &[u8] = if is_float { &tensor.raw_data } else { &[] };
-    let typed: &[f32] = if is_float { &tensor.float_data } else { &[] };
-    let (words, _) = raw.as_chunks::<4>();
-    words.iter().map(|word| f32::from_le_bytes(*word)).chain(typed.iter().copied())
 }

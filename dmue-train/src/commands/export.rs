@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::check_out;
 use dmue_train::train::folder::RunFolder;
-use dmue_train::{Error, Result, device, export};
+use dmue_train::{Result, device, export};
 
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
@@ -18,10 +19,7 @@ pub struct Arguments {
 
 /// Exports the newest checkpoint.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    if !arguments.out.to_string_lossy().ends_with(".dmue.onnx") {
-        let out = arguments.out.display();
-        return Err(Error::Config(format!("--out {out}: must end in .dmue.onnx")));
-    }
+    check_out(&arguments.out)?;
     let device = device::pick();
     let report = export::export(&RunFolder::open(&arguments.run), &arguments.out, device)?;
     let parity = report.parity;

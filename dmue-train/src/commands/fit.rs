@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::command_line;
 use dmue_train::config::{Config, Precision};
 use dmue_train::model::spec::Backbone;
 use dmue_train::train::folder::{RunFolder, RunInfo};
@@ -103,7 +104,7 @@ fn folder(arguments: &Arguments, teachers: &[PathBuf]) -> Result<RunFolder> {
     }
     config.check()?;
     let info = RunInfo {
-        command: std::env::args().skip(1).fold("dmue-train".into(), |all, next| all + " " + &next),
+        command: command_line(),
         commit: commit(),
         licence: arguments.licence.clone(),
         paths: Paths { data: data.clone(), valid: valid.clone(), skip_bad: arguments.skip_bad },

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::{check_out, command_line};
 use dmue_edge::model::Model;
 use dmue_edge::model::file::{self, ModelFile};
 use dmue_train::data::dataset::Source;
@@ -38,9 +39,7 @@ pub struct Arguments {
 /// Quantises, writes, measures and prints.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { model, out, faces, seed, .. } = arguments;
-    if !out.to_string_lossy().ends_with(".dmue.onnx") {
-        return Err(Error::Config(format!("--out {}: must end in .dmue.onnx", out.display())));
-    }
+    check_out(out)?;
     let edge = dmue_edge::Error::from;
     let bytes = file::read(model).map_err(edge)?;
     let mut file = ModelFile::parse(&bytes).map_err(edge)?;
@@ -52,9 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Ok::<_, Error>(source)
     };
     let source = open(&arguments.data)?;
-    let command =
-        std::env::args().skip(1).fold("dmue-train".into(), |all: String, next| all + " " + &next);
-    file.manifest.training.command += &format!("; {command}");
+    file.manifest.training.command += &format!("; {}", command_line());
     let quantised = quantise(file, source, *faces as usize, *seed)?;
     file::write(out, &quantised.proto).map_err(edge)?;
     let after = Model::open(out).map_err(edge)?;

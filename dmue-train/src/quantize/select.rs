@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use dmue_edge::model::proto::floats;
 use dmue_edge::model::proto::pb::{
     AttributeProto, GraphProto, NodeProto, TensorProto, tensor_proto::DataType,
 };
@@ -82,7 +83,7 @@ fn weight(node: &NodeProto, tensors: &Tensors<'_>) -> Result<([usize; 4], Vec<f3
     } else if products > MOST_PRODUCTS {
         Err(format!("{products} products are too many for a sum of 32 bits"))
     } else {
-        Ok((dims, floats(weight)))
+        Ok((dims, floats(weight).collect()))
     }
 }
 
@@ -91,7 +92,8 @@ fn bias(node: &NodeProto, channels: usize, tensors: &Tensors<'_>) -> Result<Vec<
     if node.input.len() < 3 {
         return Ok(vec![0.; channels]);
     }
-    let bias = constant(node, 2, tensors).map(floats).filter(|bias| bias.len() == channels);
+    let bias = constant(node, 2, tensors).map(|bias| floats(bias).collect());
+    let bias = bias.filter(|bias: &Vec<f32>| bias.len() == channels);
     bias.ok_or_else(|| "its bias is no constant of one value for each channel".into())
 }
 
@@ -111,13 +113,6 @@ fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> 
 fn constant<'a>(node: &NodeProto, place: usize, tensors: &Tensors<'a>) -> Option<&'a TensorProto> {
     let tensor = tensors.get(node.input.get(place)?.as_str())?;
     (tensor.data_type == DataType::Float as i32).then_some(tensor)
-}
-
-/// The values of a tensor that has passed the edge's checks: its data fill its shape.
-fn floats(tensor: &TensorProto) -> Vec<f32> {
-    let (words, _) = tensor.raw_data.as_chunks::<4>();
-    let raw = words.iter().map(|word| f32::from_le_bytes(*word));
-    raw.chain(tensor.float_data.iter().copied()).collect()
 }
 
 /// The ReLU that alone reads `tensor`.

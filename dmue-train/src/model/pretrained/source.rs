@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dmue_edge::model::file::{self, ModelFile};
-use dmue_edge::model::proto::pb::{ModelProto, TensorProto, tensor_proto::DataType};
+use dmue_edge::model::proto::{
+    self,
+    pb::{ModelProto, TensorProto, tensor_proto::DataType},
+};
 use prost::Message;
 use tch::{Kind, Tensor};
 
@@ -143,8 +146,6 @@ fn onnx(path: &Path) -> Result<Source> {
 
 /// `tensor` has passed the edge's checks: its data fill its shape.
 fn tensor_of(tensor: &TensorProto) -> Result<Tensor> {
-    let (words, _) = tensor.raw_data.as_chunks::<4>();
-    let raw = words.iter().map(|word| f32::from_le_bytes(*word));
-    let values: Vec<f32> = raw.chain(tensor.float_data.iter().copied()).collect();
+    let values: Vec<f32> = proto::floats(tensor).collect();
     Ok(Tensor::from_slice(&values).f_view(tensor.dims.as_slice())?)
 }
