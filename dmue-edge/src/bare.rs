@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tract_core::internal::TractErrorContext;
-use tract_onnx::prelude::*;
+use tract_core::prelude::*;
 
 use crate::kernels::{self, Kernels};
+use crate::onnx;
 
 /// An ONNX file of one f32 input of known shape, as this crate runs its own networks.
 pub struct Network {
@@ -19,8 +20,7 @@ impl Network {
     /// # Errors
     /// tract refuses the file, or its input's shape is not all numbers.
     pub fn from_bytes(file: &[u8]) -> TractResult<Self> {
-        let model = onnx().with_ignore_value_info(true).model_for_read(&mut &*file)?;
-        let plan = kernels::prepare(model, Kernels::default())?;
+        let plan = kernels::prepare(onnx::read_file(file)?, Kernels::default())?;
         let shape = plan.model().input_fact(0)?.shape.as_concrete().map(<[usize]>::to_vec);
         Ok(Self { shape: shape.context("the input's shape is not known")?, plan })
     }

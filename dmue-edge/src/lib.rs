@@ -93,6 +93,7 @@ pub mod frame;
 mod kernels;
 pub mod log;
 pub mod model;
+mod onnx;
 #[doc(hidden)]
 pub mod parallel;
 pub mod photo;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tract_onnx::prelude::*;
+use tract_core::prelude::*;
 
 use super::anchors::{self, ANCHOR_COUNT, REGRESSORS};
 use super::{Face, FaceBox, Landmarks};
 use crate::error::{Error, Result};
 use crate::frame::FrameView;
 use crate::kernels::{self, Kernels};
+use crate::onnx;
 use crate::resample::{Region, resample};
 use crate::wide::widely;
 
@@ -26,8 +27,7 @@ impl Blazeface {
     /// # Errors
     /// [`Error::Run`] if tract refuses it.
     pub fn load(onnx_file: &[u8], side: u32, kernels: Kernels) -> Result<Self> {
-        let plan = onnx()
-            .model_for_read(&mut &*onnx_file)
+        let plan = onnx::read_file(onnx_file)
             .and_then(|model| kernels::prepare(model, kernels))
             .map_err(run_error)?;
         Ok(Self { plan, centres: anchors::centres(side), side })

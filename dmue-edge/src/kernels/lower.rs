@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use tract_core::internal::{Datum, IntoTValue, OutletId};
 use tract_core::internal::{IntoArcTensor, IntoTensor, Tensor, TypedModel, TypedNode, tvec};
 use tract_core::ops::array::TypedConcat;
 use tract_core::ops::array::{Pad, PadMode};
@@ -14,7 +15,6 @@ use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, S
 use tract_core::ops::element_wise::ElementWiseOp;
 use tract_core::ops::nn::DataFormat;
 use tract_core::ops::quant::DequantizeLinearF32;
-use tract_onnx::prelude::{Datum, IntoTValue, OutletId};
 
 use super::epilogue::{Clip, NO_CLIP};
 use super::image::LANES;

@@ -53,9 +53,8 @@ use operator::Operator;
 use plan::Plan;
 use tract_core::internal::TypedNode;
 use tract_core::ops::cnn::Conv;
-use tract_onnx::prelude::{
-    InferenceModel, InferenceModelExt, IntoRunnable, TractResult, TypedModel, TypedModelPatch,
-    TypedRunnableModel, tvec,
+use tract_core::prelude::{
+    IntoRunnable, TractResult, TypedModel, TypedModelPatch, TypedRunnableModel, tvec,
 };
 
 /// Who computes the networks.
@@ -91,15 +90,12 @@ pub(crate) fn accelerate(mut model: TypedModel, kernels: Kernels) -> TractResult
     Ok(model)
 }
 
-/// From a model as it was parsed to one that runs, [`accelerate`]d.
+/// From a model as it was read to one that runs, [`accelerate`]d.
 ///
 /// # Errors
 /// As [`accelerate`], or tract refuses the model.
-pub(crate) fn prepare(
-    model: InferenceModel,
-    kernels: Kernels,
-) -> TractResult<Arc<TypedRunnableModel>> {
-    accelerate(model.into_typed()?, kernels)?.into_optimized()?.into_runnable()
+pub(crate) fn prepare(model: TypedModel, kernels: Kernels) -> TractResult<Arc<TypedRunnableModel>> {
+    accelerate(model, kernels)?.into_optimized()?.into_runnable()
 }
 
 /// Says whether there was something to replace.

@@ -7,7 +7,7 @@ use tract_core::internal::{
     EvalContext, EvalOp, Op, StaticName, TVec, Tensor, TractResult, TypedFact, TypedOp, as_op,
     op_as_typed_op, op_out_of_plan,
 };
-use tract_onnx::prelude::{IntoTValue, TValue};
+use tract_core::internal::{IntoTValue, TValue};
 
 use super::plan::Plan;
 

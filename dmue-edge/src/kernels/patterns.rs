@@ -1,11 +1,11 @@
 //! What networks do in several small nodes and the kernels in one step, or in none.
 
+use tract_core::internal::OutletId;
 use tract_core::internal::{DimLike, TDim, Tensor, TypedNode};
 use tract_core::ops::array::Slice;
 use tract_core::ops::binary::TypedBinOp;
 use tract_core::ops::change_axes::AxisOp;
 use tract_core::ops::nn::{Reduce, Reducer};
-use tract_onnx::prelude::OutletId;
 
 use super::lower::{Finder, constant};
 use super::region::{Kind, Normalisation, Operation, View, Window, floats};

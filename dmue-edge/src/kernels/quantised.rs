@@ -1,9 +1,9 @@
 //! Convolutions of bytes among the nodes of a model, and what stands around them.
 
+use tract_core::internal::OutletId;
 use tract_core::internal::{Datum, TypedNode};
 use tract_core::ops::cnn::{Conv, KernelFormat};
 use tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearU8};
-use tract_onnx::prelude::OutletId;
 
 use super::epilogue::NO_CLIP;
 use super::int8::Made;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tract_core::internal::OutletId;
 use tract_core::internal::Tensor;
-use tract_onnx::prelude::OutletId;
 
 use super::epilogue::{Clip, NO_CLIP};
 use super::int8::Made;

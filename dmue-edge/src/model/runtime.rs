@@ -5,9 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use tract_onnx::prelude::{
-    DatumExt, InferenceModelExt, IntoRunnable, IntoTValue, OutletId, Tensor, TractResult,
-    TypedModel, TypedRunnableModel, tvec,
+use tract_core::prelude::{
+    IntoRunnable, IntoTValue, OutletId, Tensor, TractResult, TypedModel, TypedRunnableModel, tvec,
 };
 
 use super::file::{self, ModelFile};
@@ -17,6 +16,7 @@ use super::{
 };
 use crate::face::align::FaceCrop;
 use crate::kernels::{self, Kernels};
+use crate::onnx;
 use crate::uncertainty::{Confidence, PairwiseUncertainty};
 use crate::{Error, Result};
 
@@ -309,16 +309,14 @@ fn type_model(
     proto: &pb::ModelProto,
     [channels, height, width]: [usize; 3],
 ) -> TractResult<TypedModel> {
-    let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(proto, None)?;
-    let mut model = parsed.model;
-    model.set_input_fact(0, f32::fact([1, channels, height, width]).into())?;
+    let mut model = onnx::read(proto, Some(&[1, channels, height, width]))?;
     // By position: a node may bear the name of another node's output.
     let declared = proto.graph.iter().flat_map(|graph| &graph.output);
     let by_name: HashMap<&str, OutletId> =
         declared.map(|value| value.name.as_str()).zip(model.outputs.iter().copied()).collect();
     let ours = OUTPUTS.iter().filter_map(|name| by_name.get(name).copied());
     model.select_output_outlets(&ours.collect::<Vec<_>>())?;
-    model.into_typed()
+    Ok(model)
 }
 
 /// Leaves out what the first `outputs` outputs of [`OUTPUTS`] do not need, and optimises the rest.

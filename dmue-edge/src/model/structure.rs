@@ -9,6 +9,7 @@ use super::proto::pb::{
 };
 use super::tensors::{self, MOST_DIMENSIONS};
 use super::{FACE, InputSpec, ModelError, OUTPUTS, quantised};
+use crate::onnx::is_default_domain;
 
 /// Operators that a model file may use: the backbones and the uncertainty are made of them. None of them
 /// makes a large tensor from a small one, so a small file cannot ask for much memory.
@@ -276,10 +277,6 @@ fn check_outputs(graph: &GraphProto, from_face: &HashSet<&str>) -> Result<(), Mo
         Some(value) => Err(ModelError::Undefined { node: "output".into(), value }),
         None => Ok(()),
     }
-}
-
-fn is_default_domain(domain: &str) -> bool {
-    matches!(domain, "" | "ai.onnx")
 }
 
 fn unsupported<T>(part: String, reason: &'static str) -> Result<T, ModelError> {

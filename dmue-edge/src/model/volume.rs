@@ -1,7 +1,7 @@
 //! How much a network may ask for: refused by its shapes, before anything of that size is allocated.
 
+use tract_core::internal::{TypedFact, TypedModel, TypedNode};
 use tract_core::ops::cnn::{Conv, MaxPool, PoolSpec, SumPool};
-use tract_onnx::prelude::{TypedFact, TypedModel, TypedNode};
 
 use super::ModelError;
 

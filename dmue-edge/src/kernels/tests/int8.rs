@@ -5,7 +5,7 @@ use tract_core::internal::{DatumType, Tensor, tvec};
 use tract_core::ops::cnn::{Conv, KernelFormat};
 use tract_core::ops::math;
 use tract_core::ops::quant::{DequantizeLinearF32, quantize_linear_u8};
-use tract_onnx::prelude::{IntoRunnable, IntoTValue};
+use tract_core::prelude::{IntoRunnable, IntoTValue};
 
 use super::any_window;
 use super::network::{Network, Window};

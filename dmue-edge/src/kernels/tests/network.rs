@@ -6,7 +6,7 @@ use tract_core::ops::change_axes::AxisOp;
 use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_core::ops::math;
 use tract_core::ops::nn::{DataFormat, Reduce, Reducer};
-use tract_onnx::prelude::{DatumExt, IntoRunnable, IntoTValue, OutletId, SpecialOps};
+use tract_core::prelude::{DatumExt, IntoRunnable, IntoTValue, OutletId, SpecialOps};
 
 use crate::kernels::instructions::InstructionSet;
 use crate::kernels::replace;

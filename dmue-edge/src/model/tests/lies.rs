@@ -40,7 +40,7 @@ const LIES: [(&str, Lie); 64] = [
     ("the manifest's input.size is wrong: 4", |m| edit_json(m, "\"size\":12", "\"size\":4")),
     ("operator set 13", |m| m.opset_import[0].version = 13),
     ("operator set 0", |m| m.opset_import.clear()),
-    ("functions is not accepted", |m| m.functions.push(pb::FunctionProto::default())),
+    ("functions is not accepted", |m| m.functions.push(Default::default())),
     ("training_info is not accepted", |m| m.training_info.push(Default::default())),
     ("sparse_initializer is not", |m| graph(m).sparse_initializer.push(Default::default())),
     ("inputs are none", |m| graph(m).input.clear()),
@@ -141,7 +141,7 @@ const LIES: [(&str, Lie); 64] = [
     ("attribute `value` of node `x` is not", |m| {
         let value = pb::AttributeProto {
             name: "value".into(),
-            t: Some(tensor_f32("inner", &[1], &[f32::NAN])),
+            t: Some(tensor_f32("inner", &[1], &[f32::NAN]).encode_to_vec()),
             ..Default::default()
         };
         extra(m, node("Relu", &["conv"], &["x"], vec![value]));

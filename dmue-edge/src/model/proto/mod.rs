@@ -1,6 +1,6 @@
 //! Constructors of ONNX' message types, for whoever writes a network.
 
-pub use tract_onnx::pb;
+pub mod pb;
 
 use pb::attribute_proto::AttributeType;
 use pb::tensor_proto::DataType;
@@ -93,14 +93,14 @@ pub fn value_info(name: &str, dims: &[usize]) -> ValueInfoProto {
     let fixed = dims.iter().map(|&dim| Value::DimValue(dim as i64));
     let dim = std::iter::once(Value::DimParam(BATCH.to_string()))
         .chain(fixed)
-        .map(|value| Dimension { value: Some(value), ..Default::default() })
+        .map(|value| Dimension { value: Some(value) })
         .collect();
     let tensor = pb::type_proto::Tensor {
         elem_type: DataType::Float as i32,
         shape: Some(TensorShapeProto { dim }),
     };
     let value = Some(pb::type_proto::Value::TensorType(tensor));
-    let r#type = Some(TypeProto { value, ..Default::default() });
+    let r#type = Some(TypeProto { value });
     ValueInfoProto { name: name.to_string(), r#type, ..Default::default() }
 }
 
