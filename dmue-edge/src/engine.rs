@@ -146,11 +146,12 @@ impl EngineBuilder {
 
 impl ModelSource {
     fn load(self, kernels: Kernels) -> Result<Model> {
-        let from_bytes = |bytes: &[u8]| Model::from_bytes_with(bytes, kernels);
         Ok(match self {
-            Self::Embedded => from_bytes(DEFAULT_MODEL.ok_or(Error::NoDefaultModel)?)?,
+            Self::Embedded => {
+                Model::embedded(DEFAULT_MODEL.ok_or(Error::NoDefaultModel)?, kernels)?
+            }
             Self::File(path) => Model::open_with(&path, kernels)?,
-            Self::Bytes(bytes) => from_bytes(&bytes)?,
+            Self::Bytes(bytes) => Model::from_bytes_with(&bytes, kernels)?,
         })
     }
 }

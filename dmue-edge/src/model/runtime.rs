@@ -102,14 +102,26 @@ impl Model {
         let typed = load(&file)?;
         // One run is not worth the time to optimise for.
         let graph = Network::new(typed.clone(), &file)?;
-        let network = guarded(|| optimise(typed, 2, kernels))?;
-        let network = Network::new(network, &file)?;
         let quantised = file.proto.graph.as_ref().is_some_and(quantised::present);
         let tolerance = if quantised { QUANTISED_TOLERANCE } else { KERNEL_TOLERANCE };
-        let ModelFile { manifest, uncertainty, .. } = file;
-        let model = Self { manifest, uncertainty, network };
+        let model = Self::prepare(typed, file, kernels)?;
         model.check_on_a_probe(&graph, tolerance)?;
         Ok(model)
+    }
+
+    /// The model that this crate carries. A test runs it once for all, so that starting need not.
+    ///
+    /// # Errors
+    /// As [`Model::from_file`], where a build went wrong.
+    pub(crate) fn embedded(bytes: &[u8], kernels: Kernels) -> Result<Self, ModelError> {
+        let file = ModelFile::parse(bytes)?;
+        Self::prepare(load(&file)?, file, kernels)
+    }
+
+    fn prepare(typed: TypedModel, file: ModelFile, kernels: Kernels) -> Result<Self, ModelError> {
+        let network = Network::new(guarded(|| optimise(typed, 2, kernels))?, &file)?;
+        let ModelFile { manifest, uncertainty, .. } = file;
+        Ok(Self { manifest, uncertainty, network })
     }
 
     /// What the model says about itself.

@@ -10,7 +10,9 @@ use super::manifest::MANIFEST_KEY;
 use super::proto::{attribute_int, attribute_ints, node, pb, tensor_f32, tensor_i64, value_info};
 use super::*;
 use crate::Error;
+use crate::engine::Engine;
 use crate::face::align::FaceCrop;
+use crate::kernels::Kernels;
 
 mod lies;
 mod quantised;
@@ -131,6 +133,19 @@ fn the_graph_takes_any_batch() {
                 assert!((a - b).abs() < 1e-5, "{a} {b}");
             }
         }
+    }
+}
+
+/// An engine loads it without the run on a probe that a file has to pass.
+#[test]
+fn the_embedded_model_passes_the_check_that_starting_leaves_out() {
+    let Some(bytes) = Engine::default_model() else { return };
+    for kernels in [Kernels::Own, Kernels::Tract] {
+        let checked = Model::from_bytes_with(bytes, kernels).unwrap();
+        let embedded = Model::embedded(bytes, kernels).unwrap();
+        let InputSpec { size, .. } = checked.manifest().input;
+        let face = values(&mut generator(5), (size * size) as usize);
+        assert_eq!(embedded.infer_tensor(&face).unwrap(), checked.infer_tensor(&face).unwrap());
     }
 }
 

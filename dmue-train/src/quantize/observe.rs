@@ -4,9 +4,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use dmue_edge::model::proto::pb::{ModelProto, ValueInfoProto};
+use prost::Message;
 use tract_onnx::prelude::{
-    DatumExt, InferenceModelExt, IntoRunnable, IntoTValue, Tensor, TractResult, TypedRunnableModel,
-    tvec,
+    DatumExt, Framework, InferenceModelExt, IntoRunnable, IntoTValue, Tensor, TractResult,
+    TypedRunnableModel, tvec,
 };
 
 use super::ranges::{Histogram, Quantisation};
@@ -37,9 +38,12 @@ impl Observed {
         }
         let shape = [1, channels, height, width];
         let load = || {
-            let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(&model, None)?;
-            let typed = parsed.model.with_input_fact(0, f32::fact(shape).into())?;
-            typed.into_optimized()?.into_runnable()
+            tract_onnx::onnx()
+                .with_ignore_value_info(true)
+                .model_for_read(&mut &*model.encode_to_vec())?
+                .with_input_fact(0, f32::fact(shape).into())?
+                .into_optimized()?
+                .into_runnable()
         };
         let plan = load().map_err(failed)?;
         Ok(Self { names, plan, shape })
