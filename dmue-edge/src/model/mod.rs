@@ -16,7 +16,7 @@
 //! | `calibration` | what calibrating changes in a graph |
 //! | `volume` | how much a network may ask for |
 //! | [`preprocess`] | pixels to the input tensor |
-//! | [`runtime`] | tract |
+//! | [`runtime`] | a checked file to a network that runs |
 //! | [`graph`] | the uncertainty as ONNX nodes, and the whole model from its parts |
 //! | [`proto`] | constructors of ONNX' message types |
 

@@ -1,7 +1,7 @@
 //! An ONNX file to tract's typed model, for the operators that faces' networks are made of.
 //!
 //! tract-onnx reads every operator there is and brings what they need with it, NNEF and Fourier transforms among it:
-//! 8 MB of a shared library. Here a node becomes what tract-onnx would make of it, for shapes that are all known,
+//! half of the shared library and more. Here a node becomes what tract-onnx would make of it, for shapes that are all known,
 //! and the tests hold every operator to that; declaring, optimising and running are tract's.
 
 mod node;
