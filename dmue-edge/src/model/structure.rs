@@ -3,13 +3,10 @@
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
-use super::proto::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_proto::DataType,
-    tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Type,
-};
+use super::proto::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use super::proto::{float_shape, is_default_domain, operator_set};
 use super::tensors::{self, MOST_DIMENSIONS};
 use super::{FACE, InputSpec, ModelError, OUTPUTS, quantised};
-use crate::onnx::is_default_domain;
 
 /// Operators that a model file may use: the backbones and the uncertainty are made of them. None of them
 /// makes a large tensor from a small one, so a small file cannot ask for much memory.
@@ -97,8 +94,7 @@ pub(super) fn check_wiring(graph: &GraphProto, input: &InputSpec) -> Result<(), 
 }
 
 fn check_operator_set(model: &ModelProto) -> Result<(), ModelError> {
-    let default = model.opset_import.iter().find(|set| is_default_domain(&set.domain));
-    match default.map_or(0, |set| set.version) {
+    match operator_set(model) {
         17 | 18 => Ok(()),
         found => Err(ModelError::OperatorSet { found }),
     }
@@ -153,19 +149,6 @@ fn check_input(graph: &GraphProto, input: &InputSpec) -> Result<(), ModelError> 
     let found = graph.input.iter().map(describe).collect::<Vec<_>>().join(", ");
     let expected = format!("`{FACE}` float [N, {channels}, {height}, {width}]");
     Err(ModelError::Input { found: if found.is_empty() { "none".into() } else { found }, expected })
-}
-
-/// The dimensions of a float value, `None` where they are free; nothing for another type or no
-/// shape.
-fn float_shape(value: &ValueInfoProto) -> Option<Vec<Option<i64>>> {
-    let Type::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
-    let dims = &tensor.shape.as_ref()?.dim;
-    let fixed = |value: &Option<Dim>| match value {
-        Some(Dim::DimValue(dim)) => Some(*dim),
-        _ => None,
-    };
-    (tensor.elem_type == DataType::Float as i32)
-        .then(|| dims.iter().map(|dim| fixed(&dim.value)).collect())
 }
 
 fn describe(value: &ValueInfoProto) -> String {

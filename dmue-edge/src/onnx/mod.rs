@@ -21,10 +21,8 @@ use tract_core::internal::{
     DatumExt, OutletId, SpecialOps, TVec, TractErrorContext, TractResult, TypedModel, bail, tvec,
 };
 
-use crate::model::proto::pb::{
-    GraphProto, ModelProto, NodeProto, ValueInfoProto, tensor_proto::DataType,
-    tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Type,
-};
+use crate::model::proto::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use crate::model::proto::{float_shape, is_default_domain, operator_set};
 use node::Node;
 
 /// Reads a graph whose inputs are floats; `shape` is that of the first, where the file leaves it open. The outputs
@@ -34,9 +32,8 @@ use node::Node;
 /// The graph holds an operator, a setting or a shape that is not understood; the message names the node.
 pub(crate) fn read(model: &ModelProto, shape: Option<&[usize]>) -> TractResult<TypedModel> {
     let graph = model.graph.as_ref().context("the file holds no graph")?;
-    let operator_set = model.opset_import.iter().find(|set| is_default_domain(&set.domain));
     let mut reader = Reader {
-        operator_set: operator_set.map_or(0, |set| set.version),
+        operator_set: operator_set(model),
         model: TypedModel::default(),
         values: HashMap::new(),
     };
@@ -50,11 +47,6 @@ pub(crate) fn read(model: &ModelProto, shape: Option<&[usize]>) -> TractResult<T
 /// As there, or the bytes are none of ONNX.
 pub(crate) fn read_file(file: &[u8]) -> TractResult<TypedModel> {
     read(&ModelProto::decode(file)?, None)
-}
-
-/// Whether operators of this domain are ONNX' own.
-pub(crate) fn is_default_domain(domain: &str) -> bool {
-    matches!(domain, "" | "ai.onnx")
 }
 
 struct Reader<'a> {
@@ -85,11 +77,13 @@ impl<'a> Reader<'a> {
     }
 
     fn input(&mut self, input: &'a ValueInfoProto, shape: Option<&[usize]>) -> TractResult<()> {
-        let declared = || declared(input).context("it is no float tensor of known shape");
-        let shape = match shape {
-            Some(shape) => shape.to_vec(),
-            None => declared().with_context(|| format!("input `{}`", input.name))?,
+        let known = || {
+            let dims = float_shape(input)?.into_iter();
+            dims.map(|dim| usize::try_from(dim?).ok()).collect::<Option<Vec<_>>>()
         };
+        let shape = shape.map(<[usize]>::to_vec).or_else(known);
+        let unknown = || format!("input `{}` is no float tensor of known shape", input.name);
+        let shape = shape.with_context(unknown)?;
         let source = self.model.add_source(&input.name, f32::fact(shape))?;
         self.values.insert(&input.name, source);
         Ok(())
@@ -110,7 +104,7 @@ impl<'a> Reader<'a> {
             model: &mut self.model,
         })?;
         if proto.output.iter().skip(made.len()).any(|name| !name.is_empty()) {
-            bail!("it has {} outputs of {} that are understood", proto.output.len(), made.len());
+            bail!("it has {} outputs, {} is the most here", proto.output.len(), made.len());
         }
         Ok(made)
     }
@@ -122,16 +116,4 @@ impl<'a> Reader<'a> {
 
 fn name_of(node: &NodeProto) -> String {
     format!("node `{}` ({})", node.name, node.op_type)
-}
-
-/// The shape that a file gives a float tensor, if it leaves no part of it open.
-fn declared(value: &ValueInfoProto) -> Option<Vec<usize>> {
-    let Type::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
-    let length = |dim: &Option<Dim>| match dim {
-        Some(Dim::DimValue(length)) => usize::try_from(*length).ok(),
-        _ => None,
-    };
-    let dims = &tensor.shape.as_ref()?.dim;
-    let is_float = tensor.elem_type == DataType::Float as i32;
-    is_float.then(|| dims.iter().map(|dim| length(&dim.value)).collect())?
 }

@@ -392,5 +392,5 @@ fn softmax_before_operator_set_13_is_refused() {
 fn a_shape_that_the_file_leaves_open_must_be_given() {
     let case = Case::new("Relu", &IMAGE, vec![]);
     let error = format!("{:#}", super::read(&case.proto(17), None).unwrap_err());
-    assert!(error.contains("input `x`: it is no float tensor of known shape"), "{error}");
+    assert!(error.contains("input `x` is no float tensor of known shape"), "{error}");
 }

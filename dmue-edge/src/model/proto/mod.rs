@@ -4,7 +4,11 @@ pub mod pb;
 
 use pb::attribute_proto::AttributeType;
 use pb::tensor_proto::DataType;
-use pb::{AttributeProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto};
+use pb::tensor_shape_proto::{Dimension, dimension::Value as Length};
+use pb::type_proto::{Tensor, Value};
+use pb::{
+    AttributeProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+};
 
 /// ONNX operator set that models are written for.
 pub const OPERATOR_SET: i64 = 17;
@@ -89,19 +93,39 @@ pub fn attribute_ints(name: &str, ints: &[i64]) -> AttributeProto {
 
 /// A float input or output with a free batch dimension before `dims`: `[N, dims..]`.
 pub fn value_info(name: &str, dims: &[usize]) -> ValueInfoProto {
-    use pb::tensor_shape_proto::{Dimension, dimension::Value};
-    let fixed = dims.iter().map(|&dim| Value::DimValue(dim as i64));
-    let dim = std::iter::once(Value::DimParam(BATCH.to_string()))
+    let fixed = dims.iter().map(|&dim| Length::DimValue(dim as i64));
+    let dim = std::iter::once(Length::DimParam(BATCH.to_string()))
         .chain(fixed)
-        .map(|value| Dimension { value: Some(value) })
+        .map(|length| Dimension { value: Some(length) })
         .collect();
-    let tensor = pb::type_proto::Tensor {
-        elem_type: DataType::Float as i32,
-        shape: Some(TensorShapeProto { dim }),
-    };
-    let value = Some(pb::type_proto::Value::TensorType(tensor));
-    let r#type = Some(TypeProto { value });
+    let tensor =
+        Tensor { elem_type: DataType::Float as i32, shape: Some(TensorShapeProto { dim }) };
+    let r#type = Some(TypeProto { value: Some(Value::TensorType(tensor)) });
     ValueInfoProto { name: name.to_string(), r#type, ..Default::default() }
+}
+
+/// The dimensions of a float value, `None` where they are free; nothing for another type or no
+/// shape.
+pub(crate) fn float_shape(value: &ValueInfoProto) -> Option<Vec<Option<i64>>> {
+    let Value::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
+    let dims = &tensor.shape.as_ref()?.dim;
+    let fixed = |value: &Option<Length>| match value {
+        Some(Length::DimValue(dim)) => Some(*dim),
+        _ => None,
+    };
+    (tensor.elem_type == DataType::Float as i32)
+        .then(|| dims.iter().map(|dim| fixed(&dim.value)).collect())
+}
+
+/// Version of ONNX' own operators that a model is written for; 0 if it does not say.
+pub(crate) fn operator_set(model: &ModelProto) -> i64 {
+    let own = model.opset_import.iter().find(|set| is_default_domain(&set.domain));
+    own.map_or(0, |set| set.version)
+}
+
+/// Whether operators of this domain are ONNX' own.
+pub(crate) fn is_default_domain(domain: &str) -> bool {
+    matches!(domain, "" | "ai.onnx")
 }
 
 fn tensor(name: &str, dims: &[usize], data_type: DataType, raw_data: Vec<u8>) -> TensorProto {
