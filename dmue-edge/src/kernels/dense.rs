@@ -82,21 +82,24 @@ impl Dense {
         let (tiles, blocks_each) = set.tiles(output.blocks());
         let pixels = output.image.height * output.image.width;
         let tiling = Tiling::new(pixels, output.blocks(), tiles, blocks_each);
-        let mut packed = Vec::with_capacity(depth * output.blocks() * LANES);
+        let width = |group: &Range<usize>| tiling.vectors(group).1 * LANES;
+        let mut packed = Floats::zeros(depth * tiling.groups().map(|g| width(&g)).sum::<usize>());
+        let mut rest = &mut packed[..];
         for group in tiling.groups() {
-            let end = group.start + tiling.vectors(&group).1;
-            for &place in &order {
-                let channels = group.start * LANES..end * LANES;
-                packed.extend(channels.map(|channel| match channel < output.channels {
-                    true => weights.kernel[channel * depth + place],
-                    false => 0.0,
-                }));
+            let (own, others) = rest.split_at_mut(depth * width(&group));
+            rest = others;
+            let first = group.start * LANES;
+            let channels = first..output.channels.min(first + width(&group));
+            for (row, &place) in own.chunks_exact_mut(width(&group)).zip(&order) {
+                for (value, channel) in row.iter_mut().zip(channels.clone()) {
+                    *value = weights.kernel[channel * depth + place];
+                }
             }
         }
         let reach = runs.last().map_or(0, |run| run.offset + run.length);
         Self {
             runs,
-            weights: packed.as_slice().into(),
+            weights: packed,
             epilogue: Epilogue::new(weights.bias, after, &output),
             depth,
             tiling,
