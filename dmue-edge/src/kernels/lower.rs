@@ -4,8 +4,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tract_core::internal::{Datum, IntoTValue, OutletId};
-use tract_core::internal::{IntoArcTensor, IntoTensor, Tensor, TypedModel, TypedNode, tvec};
+use tract_core::internal::{
+    Datum, IntoArcTensor, IntoTValue, IntoTensor, OutletId, Tensor, TypedModel, TypedNode, tvec,
+};
 use tract_core::ops::array::TypedConcat;
 use tract_core::ops::array::{Pad, PadMode};
 use tract_core::ops::binary::TypedBinOp;

@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use tract_core::internal::{
-    EvalContext, EvalOp, Op, StaticName, TVec, Tensor, TractResult, TypedFact, TypedOp, as_op,
-    op_as_typed_op, op_out_of_plan,
+    EvalContext, EvalOp, IntoTValue, Op, StaticName, TValue, TVec, Tensor, TractResult, TypedFact,
+    TypedOp, as_op, op_as_typed_op, op_out_of_plan,
 };
-use tract_core::internal::{IntoTValue, TValue};
 
 use super::plan::Plan;
 

@@ -1,7 +1,6 @@
 //! What networks do in several small nodes and the kernels in one step, or in none.
 
-use tract_core::internal::OutletId;
-use tract_core::internal::{DimLike, TDim, Tensor, TypedNode};
+use tract_core::internal::{DimLike, OutletId, TDim, Tensor, TypedNode};
 use tract_core::ops::array::Slice;
 use tract_core::ops::binary::TypedBinOp;
 use tract_core::ops::change_axes::AxisOp;

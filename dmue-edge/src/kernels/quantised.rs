@@ -1,7 +1,6 @@
 //! Convolutions of bytes among the nodes of a model, and what stands around them.
 
-use tract_core::internal::OutletId;
-use tract_core::internal::{Datum, TypedNode};
+use tract_core::internal::{Datum, OutletId, TypedNode};
 use tract_core::ops::cnn::{Conv, KernelFormat};
 use tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearU8};
 

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tract_core::internal::OutletId;
-use tract_core::internal::Tensor;
+use tract_core::internal::{OutletId, Tensor};
 
 use super::epilogue::{Clip, NO_CLIP};
 use super::int8::Made;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use tract_core::internal::{
-    OutletId, SpecialOps, TVec, Tensor, TractErrorContext, TractResult, TypedModel, ensure,
-    tensor0, tvec,
+    OutletId, SpecialOps, TVec, Tensor, TractErrorContext, TractResult, TypedModel, ensure, tensor0,
 };
 use tract_core::ops::TypedOp;
-use tract_core::ops::change_axes::wire_with_rank_broadcast;
+use tract_core::ops::change_axes::{AxisOp, wire_with_rank_broadcast};
 
 use crate::model::proto::pb::{AttributeProto, NodeProto};
 
@@ -83,10 +82,7 @@ impl Node<'_> {
     }
 
     pub fn lengths(&self, name: &str) -> TractResult<Option<TVec<usize>>> {
-        let Some(attribute) = self.attribute(name) else { return Ok(None) };
-        let lengths = attribute.ints.iter().map(|&length| usize::try_from(length));
-        let lengths = lengths.collect::<Result<TVec<_>, _>>();
-        Ok(Some(lengths.with_context(|| format!("`{name}` is negative"))?))
+        self.attribute(name).map(|attribute| lengths(name, &attribute.ints)).transpose()
     }
 
     /// An axis of a tensor of so many, counted from the end where it is negative.
@@ -96,9 +92,24 @@ impl Node<'_> {
         Ok(counted as usize)
     }
 
-    /// Axes that stand in an attribute, or in an input as later operator sets have it.
-    pub fn axes(&self, place: usize) -> TractResult<Option<Vec<i64>>> {
-        match (self.attribute("axes"), self.optional(place)) {
+    /// The same of several, in order; none may be named twice.
+    pub fn distinct_axes(&self, named: &[i64], rank: usize) -> TractResult<TVec<usize>> {
+        let axes = self.sorted_axes(named, rank)?;
+        let repeated = axes.windows(2).any(|two| two[0] == two[1]);
+        ensure!(!repeated, "it names an axis twice: {named:?}");
+        Ok(axes)
+    }
+
+    pub fn sorted_axes(&self, named: &[i64], rank: usize) -> TractResult<TVec<usize>> {
+        let axes = named.iter().map(|&axis| self.axis(axis, rank));
+        let mut axes = axes.collect::<TractResult<TVec<usize>>>()?;
+        axes.sort_unstable();
+        Ok(axes)
+    }
+
+    /// Integers that stand in an attribute, or in an input in other operator sets.
+    pub fn listed(&self, name: &str, place: usize) -> TractResult<Option<Vec<i64>>> {
+        match (self.attribute(name), self.optional(place)) {
             (Some(attribute), _) => Ok(Some(attribute.ints.clone())),
             (None, Some(_)) => self.integers(place).map(Some),
             (None, None) => Ok(None),
@@ -115,7 +126,16 @@ impl Node<'_> {
         Ok(self.model.wire_node(name, operator, inputs)?[0])
     }
 
-    /// The same for operands of different rank.
+    /// Changes of axes, one after the other.
+    pub fn moved(
+        &mut self,
+        input: OutletId,
+        steps: impl IntoIterator<Item = AxisOp>,
+    ) -> TractResult<OutletId> {
+        steps.into_iter().try_fold(input, |made, step| self.wire(step, &[made]))
+    }
+
+    /// [`Self::wire`] for operands of different rank.
     pub fn broadcast(
         &mut self,
         operator: impl Into<Box<dyn TypedOp>>,
@@ -140,6 +160,8 @@ impl Node<'_> {
     }
 }
 
-pub(super) fn one(outlet: OutletId) -> TractResult<TVec<OutletId>> {
-    Ok(tvec![outlet])
+/// What must not be negative; `name` is for the message.
+pub(super) fn lengths(name: &str, values: &[i64]) -> TractResult<TVec<usize>> {
+    let lengths = values.iter().map(|&length| usize::try_from(length));
+    lengths.collect::<Result<_, _>>().with_context(|| format!("`{name}` is negative"))
 }

@@ -1,6 +1,8 @@
 //! Which operator becomes what, and those that work on each value alone.
 
-use tract_core::internal::{Datum, OutletId, TVec, TractErrorContext, TractResult, bail, ensure};
+use tract_core::internal::{
+    Datum, OutletId, TVec, TractErrorContext, TractResult, bail, ensure, tvec,
+};
 use tract_core::ops::TypedOp;
 use tract_core::ops::binary::TypedBinOp;
 use tract_core::ops::identity::Identity;
@@ -9,66 +11,72 @@ use tract_core::ops::nn::SoftmaxKind;
 use tract_core::ops::quant::{DequantizeLinearF32, quantize_linear_i8, quantize_linear_u8};
 use tract_core::ops::{math, nn};
 
-use super::node::{Node, one};
+use super::node::Node;
 
 /// The outputs of the model's nodes for the file's.
 ///
 /// # Errors
 /// The operator is not known, or what it is given is none of what it takes.
 pub(super) fn wire(node: &mut Node<'_>) -> TractResult<TVec<OutletId>> {
-    match node.proto.op_type.as_str() {
-        "Add" => one(node.fold(math::add)?),
-        "ArgMax" => one(node.arg_max()?),
-        "AveragePool" => one(node.average_pool()?),
-        "BatchNormalization" => one(node.batch_normalization()?),
-        "Clip" => one(node.clip()?),
-        "Concat" => one(node.concat()?),
-        "Conv" => one(node.convolution()?),
-        "DequantizeLinear" => one(node.dequantize()?),
-        "Div" => one(node.fold(math::div)?),
-        "Flatten" => one(node.flatten()?),
-        "Gemm" => one(node.gemm()?),
-        "GlobalAveragePool" => one(node.global_average_pool()?),
-        "HardSigmoid" => one(node.hard_sigmoid()?),
-        "HardSwish" => one(node.each(nn::hard_swish())?),
-        "Identity" => one(node.each(Identity)?),
-        "InstanceNormalization" => one(node.instance_normalization()?),
-        "LeakyRelu" => one(node.each(nn::leaky_relu(node.float("alpha", 0.01)))?),
-        "LogSoftmax" => one(node.softmax(SoftmaxKind::LogSoftmax)?),
-        "MatMul" => one(node.mat_mul()?),
-        "Max" => one(node.fold(math::max)?),
-        "MaxPool" => one(node.max_pool()?),
-        "Min" => one(node.fold(math::min)?),
-        "Mul" => one(node.fold(math::mul)?),
-        "OneHot" => one(node.one_hot()?),
-        "PRelu" => one(node.p_relu()?),
-        "Pad" => one(node.pad()?),
-        "QLinearConv" => one(node.quantised_convolution()?),
-        "QuantizeLinear" => one(node.quantize()?),
-        "ReduceL2" => one(node.reduce_l2()?),
-        "ReduceMax" => one(node.reduce(nn::Reducer::Max)?),
-        "ReduceMean" => one(node.reduce_mean()?),
-        "ReduceMin" => one(node.reduce(nn::Reducer::Min)?),
-        "ReduceSum" => one(node.reduce(nn::Reducer::Sum)?),
-        "Relu" => one(node.relu()?),
-        "Reshape" => one(node.reshape()?),
-        "Sigmoid" => one(node.each(nn::sigmoid())?),
-        "Softmax" => one(node.softmax(SoftmaxKind::Softmax)?),
-        "Split" => node.split(),
-        "Squeeze" => one(node.squeeze()?),
-        "Sub" => one(node.fold(math::sub)?),
-        "TopK" => node.top_k(),
-        "Transpose" => one(node.transpose()?),
-        "Unsqueeze" => one(node.unsqueeze()?),
+    let made = match node.proto.op_type.as_str() {
+        "Add" => node.fold(math::add)?,
+        "ArgMax" => node.arg_max()?,
+        "AveragePool" => node.average_pool()?,
+        "BatchNormalization" => node.batch_normalization()?,
+        "Clip" => node.clip()?,
+        "Concat" => node.concat()?,
+        "Conv" => node.convolution()?,
+        "DequantizeLinear" => node.dequantize()?,
+        "Div" => node.fold(math::div)?,
+        "Flatten" => node.flatten()?,
+        "Gemm" => node.gemm()?,
+        "GlobalAveragePool" => node.global_average_pool()?,
+        "HardSigmoid" => node.hard_sigmoid()?,
+        "HardSwish" => node.each(nn::hard_swish())?,
+        "Identity" => node.each(Identity)?,
+        "InstanceNormalization" => node.instance_normalization()?,
+        "LeakyRelu" => node.each(nn::leaky_relu(node.float("alpha", 0.01)))?,
+        "LogSoftmax" => node.softmax(SoftmaxKind::LogSoftmax)?,
+        "MatMul" => node.mat_mul()?,
+        "Max" => node.fold(math::max)?,
+        "MaxPool" => node.max_pool()?,
+        "Min" => node.fold(math::min)?,
+        "Mul" => node.fold(math::mul)?,
+        "OneHot" => node.one_hot()?,
+        "PRelu" => node.p_relu()?,
+        "Pad" => node.pad()?,
+        "QLinearConv" => node.quantised_convolution()?,
+        "QuantizeLinear" => node.quantize()?,
+        "ReduceL2" => node.reduce_l2()?,
+        "ReduceMax" => node.reduce(nn::Reducer::Max)?,
+        "ReduceMean" => node.reduce_mean()?,
+        "ReduceMin" => node.reduce(nn::Reducer::Min)?,
+        "ReduceSum" => node.reduce(nn::Reducer::Sum)?,
+        "Relu" => node.relu()?,
+        "Reshape" => node.reshape()?,
+        "Sigmoid" => node.each(nn::sigmoid())?,
+        "Softmax" => node.softmax(SoftmaxKind::Softmax)?,
+        "Split" => return node.split(),
+        "Squeeze" => node.squeeze()?,
+        "Sub" => node.fold(math::sub)?,
+        "TopK" => return node.top_k(),
+        "Transpose" => node.transpose()?,
+        "Unsqueeze" => node.unsqueeze()?,
         other => bail!("the operator `{other}` is not known"),
-    }
+    };
+    Ok(tvec![made])
 }
 
 impl Node<'_> {
     /// An operator on each value of its only input.
     fn each(&mut self, operator: impl Into<Box<dyn TypedOp>>) -> TractResult<OutletId> {
+        let input = self.only_input()?;
+        self.wire(operator, &[input])
+    }
+
+    fn only_input(&self) -> TractResult<OutletId> {
         ensure!(self.inputs.len() == 1, "it takes one input, not {}", self.inputs.len());
-        self.wire(operator, &[self.input(0)?])
+        self.input(0)
     }
 
     /// An operator of two operands over all inputs, from the first on.
@@ -84,8 +92,7 @@ impl Node<'_> {
     }
 
     fn relu(&mut self) -> TractResult<OutletId> {
-        ensure!(self.inputs.len() == 1, "it takes one input, not {}", self.inputs.len());
-        self.between(Some(0.0), None)
+        self.between(self.only_input()?, Some(0.0), None)
     }
 
     /// Bounds are inputs, or attributes as earlier operator sets have it.
@@ -96,12 +103,16 @@ impl Node<'_> {
             (None, None) => Ok(None),
         };
         let (low, high) = (bound(1, "min")?, bound(2, "max")?);
-        self.between(low, high)
+        self.between(self.input(0)?, low, high)
     }
 
-    fn between(&mut self, low: Option<f32>, high: Option<f32>) -> TractResult<OutletId> {
-        let mut made = self.input(0)?;
-        let rank = self.rank(made)?;
+    fn between(
+        &mut self,
+        input: OutletId,
+        low: Option<f32>,
+        high: Option<f32>,
+    ) -> TractResult<OutletId> {
+        let (mut made, rank) = (input, self.rank(input)?);
         for (bound, operator) in [(low, math::max()), (high, math::min())] {
             if let Some(bound) = bound {
                 let bound = self.number(bound, rank)?;
@@ -118,9 +129,7 @@ impl Node<'_> {
         let shift = self.number(self.float("beta", 0.5), rank)?;
         let scaled = self.wire(math::mul(), &[input, slope])?;
         let shifted = self.wire(math::add(), &[scaled, shift])?;
-        let (zero, one) = (self.number(0.0, rank)?, self.number(1.0, rank)?);
-        let positive = self.wire(math::max(), &[shifted, zero])?;
-        self.wire(math::min(), &[positive, one])
+        self.between(shifted, Some(0.0), Some(1.0))
     }
 
     fn p_relu(&mut self) -> TractResult<OutletId> {

@@ -58,27 +58,20 @@ impl Node<'_> {
     /// Axes that a reduction takes away, in order: all where none are named.
     fn reduced(&self) -> TractResult<TVec<usize>> {
         let rank = self.rank(self.input(0)?)?;
-        let named = self.axes(1)?.filter(|axes| !axes.is_empty());
+        let named = self.listed("axes", 1)?.filter(|axes| !axes.is_empty());
         let Some(named) = named else {
             ensure!(self.int("noop_with_empty_axes", 0) == 0, "it names no axes");
             return Ok((0..rank).collect());
         };
-        let axes = named.iter().map(|&axis| self.axis(axis, rank));
-        let mut axes = axes.collect::<TractResult<TVec<usize>>>()?;
-        axes.sort_unstable();
+        let mut axes = self.sorted_axes(&named, rank)?;
         axes.dedup();
         Ok(axes)
     }
 
     /// Leaves out axes of length one, unless the node keeps them.
     fn without(&mut self, made: OutletId, axes: TVec<usize>) -> TractResult<OutletId> {
-        let mut made = made;
-        if self.int("keepdims", 1) == 0 {
-            for axis in axes.into_iter().rev() {
-                made = self.wire(AxisOp::Rm(axis), &[made])?;
-            }
-        }
-        Ok(made)
+        let left_out = if self.int("keepdims", 1) == 0 { axes } else { tvec![] };
+        self.moved(made, left_out.into_iter().rev().map(AxisOp::Rm))
     }
 
     pub fn softmax(&mut self, kind: SoftmaxKind) -> TractResult<OutletId> {

@@ -4,7 +4,7 @@ use tract_core::internal::{OutletId, TVec, ToDim, TractErrorContext, TractResult
 use tract_core::ops::array::{Slice, TypedConcat};
 use tract_core::ops::change_axes::{AxisOp, perm_to_ops, to_axis_ops_with_onnx_rules};
 
-use super::node::Node;
+use super::node::{Node, lengths};
 
 impl Node<'_> {
     pub fn reshape(&mut self) -> TractResult<OutletId> {
@@ -24,60 +24,40 @@ impl Node<'_> {
     }
 
     fn reshaped(&mut self, target: &[i64], zero_is_zero: bool) -> TractResult<OutletId> {
-        let mut made = self.input(0)?;
-        let dims = |lengths: &[i64]| lengths.iter().map(ToDim::to_dim).collect::<TVec<_>>();
-        let shape = self.model.outlet_fact(made)?.shape.to_tvec();
-        for step in to_axis_ops_with_onnx_rules(&shape, &dims(target), zero_is_zero)? {
-            made = self.wire(step, &[made])?;
-        }
-        Ok(made)
+        let input = self.input(0)?;
+        let shape = self.model.outlet_fact(input)?.shape.to_tvec();
+        let target: TVec<_> = target.iter().map(ToDim::to_dim).collect();
+        self.moved(input, to_axis_ops_with_onnx_rules(&shape, &target, zero_is_zero)?)
     }
 
     pub fn transpose(&mut self) -> TractResult<OutletId> {
-        let mut made = self.input(0)?;
-        let rank = self.rank(made)?;
+        let input = self.input(0)?;
+        let rank = self.rank(input)?;
         let order = self.lengths("perm")?.unwrap_or_else(|| (0..rank).rev().collect());
         let mut sorted = order.clone();
         sorted.sort_unstable();
         ensure!(sorted.iter().copied().eq(0..rank), "`perm` is {order:?} for {rank} axes");
-        for step in perm_to_ops(&order) {
-            made = self.wire(step, &[made])?;
-        }
-        Ok(made)
+        self.moved(input, perm_to_ops(&order))
     }
 
     pub fn squeeze(&mut self) -> TractResult<OutletId> {
-        let mut made = self.input(0)?;
-        let shape = self.shape(made)?;
-        let mut axes = match self.axes(1)? {
-            Some(named) => self.all_axes(&named, shape.len())?,
+        let input = self.input(0)?;
+        let shape = self.shape(input)?;
+        let axes = match self.listed("axes", 1)? {
+            Some(named) => self.distinct_axes(&named, shape.len())?,
             None => (0..shape.len()).filter(|&axis| shape[axis] == 1).collect(),
         };
-        axes.sort_unstable();
-        for axis in axes.into_iter().rev() {
+        for &axis in &axes {
             ensure!(shape[axis] == 1, "axis {axis} is {} long", shape[axis]);
-            made = self.wire(AxisOp::Rm(axis), &[made])?;
         }
-        Ok(made)
+        self.moved(input, axes.into_iter().rev().map(AxisOp::Rm))
     }
 
     pub fn unsqueeze(&mut self) -> TractResult<OutletId> {
-        let mut made = self.input(0)?;
-        let named = self.axes(1)?.context("it names no axes")?;
-        let mut axes = self.all_axes(&named, self.rank(made)? + named.len())?;
-        axes.sort_unstable();
-        for axis in axes {
-            made = self.wire(AxisOp::Add(axis), &[made])?;
-        }
-        Ok(made)
-    }
-
-    fn all_axes(&self, named: &[i64], rank: usize) -> TractResult<TVec<usize>> {
-        let axes = named.iter().map(|&axis| self.axis(axis, rank));
-        let axes = axes.collect::<TractResult<TVec<usize>>>()?;
-        let repeated = |(at, axis)| axes[..at].contains(axis);
-        ensure!(!axes.iter().enumerate().any(repeated), "it names an axis twice: {named:?}");
-        Ok(axes)
+        let input = self.input(0)?;
+        let named = self.listed("axes", 1)?.context("it names no axes")?;
+        let axes = self.distinct_axes(&named, self.rank(input)? + named.len())?;
+        self.moved(input, axes.into_iter().map(AxisOp::Add))
     }
 
     pub fn concat(&mut self) -> TractResult<OutletId> {
@@ -95,14 +75,13 @@ impl Node<'_> {
         let shape = self.shape(input)?;
         let axis = self.axis(self.int("axis", 0), shape.len())?;
         let parts = self.proto.output.len();
-        let lengths = match (self.attribute("split"), self.optional(1)) {
-            (Some(attribute), _) => attribute.ints.clone(),
-            (None, Some(_)) => self.integers(1)?,
-            (None, None) => equal_parts(shape[axis] as i64, parts),
-        };
-        let lengths = lengths.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>()?;
+        let listed = self.listed("split", 1)?;
+        let listed = listed.unwrap_or_else(|| equal_parts(shape[axis] as i64, parts));
+        let lengths = lengths("split", &listed)?;
+        // In this order: a sum of lengths that are too large could overflow.
+        let fits = lengths.len() == parts && lengths.iter().all(|&length| length <= shape[axis]);
         ensure!(
-            lengths.len() == parts && lengths.iter().sum::<usize>() == shape[axis],
+            fits && lengths.iter().sum::<usize>() == shape[axis],
             "{lengths:?} are no {parts} parts of {}",
             shape[axis]
         );

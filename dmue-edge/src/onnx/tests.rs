@@ -5,12 +5,13 @@ use tract_core::prelude::{IntoRunnable, IntoTValue, IntoTensor, Tensor, TypedMod
 use tract_onnx::prelude::{DatumExt, Framework, InferenceModelExt};
 
 use crate::model::OPERATORS;
+use crate::model::proto::pb::attribute_proto::AttributeType;
 use crate::model::proto::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
 };
 use crate::model::proto::{
-    attribute_int, attribute_ints, node, tensor_f32, tensor_i8, tensor_i32, tensor_i64, tensor_u8,
-    value_info,
+    attribute, attribute_int, attribute_ints, node, tensor_f32, tensor_i8, tensor_i32, tensor_i64,
+    tensor_u8, value_info,
 };
 
 /// A graph from `x` to `y`.
@@ -113,12 +114,11 @@ fn ints(name: &str, values: &[i64]) -> Vec<AttributeProto> {
 }
 
 fn float(name: &str, f: f32) -> AttributeProto {
-    // As tract-onnx has it, 1 is the type of a float.
-    AttributeProto { name: name.into(), f, r#type: 1, ..Default::default() }
+    AttributeProto { f, ..attribute(name, AttributeType::Float) }
 }
 
 fn text(name: &str, s: &str) -> AttributeProto {
-    AttributeProto { name: name.into(), s: s.into(), r#type: 3, ..Default::default() }
+    AttributeProto { s: s.into(), ..attribute(name, AttributeType::String) }
 }
 
 fn values() -> Vec<Case> {
@@ -365,6 +365,13 @@ fn what_is_not_understood_is_named() {
         (
             Case::new("Split", &IMAGE, int("axis", 1)).with(tensor_i64("lengths", &[1], &[3])),
             "[3] are no 1 parts of 4",
+        ),
+        (
+            Case::new("Split", &IMAGE, int("axis", 1))
+                .with(tensor_i64("lengths", &[3], &[i64::MAX, i64::MAX, 6]))
+                .with_output("y1")
+                .with_output("y2"),
+            "are no 3 parts of 4",
         ),
         (
             Case::new("MaxPool", &IMAGE, ints("kernel_shape", &[2, 2])).with_output("y1"),

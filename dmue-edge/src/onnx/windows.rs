@@ -7,15 +7,12 @@ use tract_core::ops::array::{Pad, PadMode};
 use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec, SumPool};
 use tract_core::ops::nn::DataFormat;
 
-use super::node::Node;
+use super::node::{Node, lengths};
 
 impl Node<'_> {
     pub fn convolution(&mut self) -> TractResult<OutletId> {
         let operator = self.operator_of(1, None)?;
-        let bias = match self.optional(2) {
-            Some(bias) => bias,
-            None => self.add_constant(Tensor::zero_scalar_dt(f32::datum_type())?)?,
-        };
+        let bias = self.bias(2, f32::datum_type())?;
         self.wire(operator, &[self.input(0)?, self.input(1)?, bias])
     }
 
@@ -27,16 +24,21 @@ impl Node<'_> {
             self.same_type(&[self.input(values)?, self.input(zero_point)?])?;
         }
         let operator = self.operator_of(3, Some(made))?;
-        let bias = match self.optional(8) {
-            Some(bias) => bias,
-            None => self.add_constant(Tensor::zero_scalar_dt(i32::datum_type())?)?,
-        };
+        let bias = self.bias(8, i32::datum_type())?;
         let mut inputs = vec![self.input(0)?, self.input(3)?, bias];
         for scale in [1, 4, 6] {
             inputs.push(self.constant_as::<i32>(scale + 1)?);
             inputs.push(self.constant_as::<f32>(scale)?);
         }
         self.wire(operator, &inputs)
+    }
+
+    /// Zero where it is left out.
+    fn bias(&mut self, place: usize, of: DatumType) -> TractResult<OutletId> {
+        match self.optional(place) {
+            Some(bias) => Ok(bias),
+            None => self.add_constant(Tensor::zero_scalar_dt(of)?),
+        }
     }
 
     fn constant_as<T: Datum>(&mut self, place: usize) -> TractResult<OutletId> {
@@ -135,16 +137,11 @@ impl Node<'_> {
             matches!(mode, None | Some(b"constant")),
             "it pads by something else than a number"
         );
-        let pads = match self.attribute("pads") {
-            Some(attribute) => attribute.ints.clone(),
-            None => self.integers(1)?,
-        };
+        let pads = lengths("pads", &self.listed("pads", 1)?.context("it has no `pads`")?)?;
         let input = self.input(0)?;
         let rank = self.rank(input)?;
         ensure!(pads.len() == 2 * rank, "`pads` is {pads:?} for {rank} axes");
-        let lengths = pads.iter().map(|&length| usize::try_from(length));
-        let lengths = lengths.collect::<Result<Vec<_>, _>>().context("`pads` is negative")?;
-        let (before, after) = lengths.split_at(rank);
+        let (before, after) = pads.split_at(rank);
         let pads = before.iter().copied().zip(after.iter().copied()).collect();
         let value = match self.optional(2) {
             Some(_) => self.constant(2)?.cast_to_scalar::<f32>()?,

@@ -138,6 +138,7 @@ fn tensor(name: &str, dims: &[usize], data_type: DataType, raw_data: Vec<u8>) ->
     }
 }
 
-fn attribute(name: &str, r#type: AttributeType) -> AttributeProto {
+/// An attribute of this type, without a value.
+pub(crate) fn attribute(name: &str, r#type: AttributeType) -> AttributeProto {
     AttributeProto { name: name.to_string(), r#type: r#type as i32, ..Default::default() }
 }

@@ -249,16 +249,6 @@ pub mod tensor_proto {
         Int32 = 6,
         /// i64.
         Int64 = 7,
-        /// A text.
-        String = 8,
-        /// True or false.
-        Bool = 9,
-        /// f16.
-        Float16 = 10,
-        /// f64.
-        Double = 11,
-        /// bfloat16.
-        Bfloat16 = 16,
     }
 
     /// Where the values are.
