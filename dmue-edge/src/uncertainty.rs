@@ -140,7 +140,8 @@ pub fn alpha_input(similarities: &[f32], predicted: usize) -> Vec<f32> {
 }
 
 /// Section 4b, the score's head: `[SV sorted, SV of predicted, scaled SV, onehot(predicted),
-/// log-probabilities sorted]`, 4C + 1 values, both sorts largest first. `logits` is `[C]`.
+/// log-probabilities sorted]`, 4C + 1 values, both sorts largest first. `logits` is `[C]`. A head that tells
+/// faces from other things takes the feature `[D]`, not normalised, behind them.
 pub fn score_input(similarities: &[f32], logits: &[f32]) -> Vec<f32> {
     let predicted = predicted_class(logits);
     let mut input = sorted(similarities.to_vec());
@@ -246,14 +247,17 @@ impl PairwiseUncertainty {
     /// Joins the parts.
     ///
     /// # Errors
-    /// When `score_head` does not take 4C + 1 values or `alpha_head` 2C.
+    /// When `score_head` takes neither 4C + 1 nor 4C + 1 + D values, or `alpha_head` not 2C.
     pub fn new(
         prior: Prior,
         score_head: TwoLayerHead,
         alpha_head: TwoLayerHead,
     ) -> Result<Self, ShapeError> {
         let classes = prior.classes();
-        check_length("score_head's input", score_head.inputs, score_inputs(classes))?;
+        let pairwise = score_inputs(classes);
+        if score_head.inputs != pairwise.saturating_add(prior.feature_size) {
+            check_length("score_head's input", score_head.inputs, pairwise)?;
+        }
         check_length("alpha_head's input", alpha_head.inputs, alpha_inputs(classes))?;
         Ok(Self { prior, score_head, alpha_head })
     }
@@ -267,8 +271,12 @@ impl PairwiseUncertainty {
     ) -> Confidence {
         let similarities = similarity(&unit(feature), &self.prior, window);
         let predicted = predicted_class(logits);
+        let mut score_input = score_input(&similarities, logits);
+        if self.takes_feature() {
+            score_input.extend_from_slice(feature);
+        }
         Confidence {
-            score: self.score_head.forward(&score_input(&similarities, logits)),
+            score: self.score_head.forward(&score_input),
             alpha: self.alpha_head.forward(&alpha_input(&similarities, predicted)),
         }
     }
@@ -277,6 +285,19 @@ impl PairwiseUncertainty {
     /// order of scores.
     pub fn recalibrated(&self, scale: f32, shift: f32) -> Self {
         Self { score_head: self.score_head.recalibrated(scale, shift), ..self.clone() }
+    }
+
+    /// The same with another head for `score`.
+    ///
+    /// # Errors
+    /// As [`PairwiseUncertainty::new`].
+    pub fn with_score_head(self, score_head: TwoLayerHead) -> Result<Self, ShapeError> {
+        Self::new(self.prior, score_head, self.alpha_head)
+    }
+
+    /// Whether the score's head takes the feature behind the 4C + 1 values of [`score_input`].
+    pub fn takes_feature(&self) -> bool {
+        self.score_head.inputs > score_inputs(self.prior.classes())
     }
 
     /// Class means and prior weight.

@@ -53,18 +53,25 @@ pub struct Confidences {
     pub alpha: f64,
 }
 
-/// The faces of `source` in the order of the model's classes.
+/// Where each of the data's `classes` stands among those that the model knows.
 ///
 /// # Errors
 /// A class of the data that the model does not know.
-pub fn answers(model: &Model, source: &Source) -> Result<Vec<Answer>> {
-    let known = &model.manifest().classes;
+pub fn places(classes: &[String], known: &[String]) -> Result<Vec<usize>> {
     let place = |name: &String| {
         known.iter().position(|class| class == name).ok_or_else(|| {
             Error::Config(format!("the data has the class \"{name}\", the model knows {known:?}"))
         })
     };
-    let labels: Vec<usize> = source.classes.iter().map(place).collect::<Result<_>>()?;
+    classes.iter().map(place).collect()
+}
+
+/// The faces of `source` in the order of the model's classes.
+///
+/// # Errors
+/// As [`places`].
+pub fn answers(model: &Model, source: &Source) -> Result<Vec<Answer>> {
+    let labels = places(&source.classes, &model.manifest().classes)?;
     let answer = |sample: &crate::data::sample::Sample| {
         let inference = model.infer(&sample.crop)?;
         Ok(Answer {

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `config` (what a run depends on), `data` (faces to batches), `model` (stem,
 //! branches, uncertainty), `losses` (method.md's terms), `train` (the loop), `export`, then what measures
-//! exported files: `eval`, `calibrate`, `compare`, `stress`, and `quantize`, which makes smaller ones of them.
+//! exported files: `eval`, `calibrate`, `compare`, `stress`, and what makes others of them: `rescore`, `quantize`.
 
 pub mod bench;
 pub mod calibrate;
@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod model;
 pub mod quantize;
 pub mod report;
+pub mod rescore;
 pub mod stress;
 pub mod train;
 

@@ -26,6 +26,8 @@ enum Command {
     Eval(commands::eval::Arguments),
     /// Fit what an exported file says of its own certainty: probabilities, score, thresholds for `Unsure`.
     Calibrate(commands::calibrate::Arguments),
+    /// Fit the score of an exported file anew, on faces that its network has not seen.
+    Rescore(commands::rescore::Arguments),
     /// Write an exported file again with its convolutions in 8 bits.
     ///
     /// Weights get a scale for each channel of the output, activations a range that comes from faces. The first
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Eval(arguments) => commands::eval::run(&arguments),
         Command::Calibrate(arguments) => commands::calibrate::run(&arguments),
+        Command::Rescore(arguments) => commands::rescore::run(&arguments),
         Command::Quantize(arguments) => commands::quantize::run(&arguments),
         Command::Compare(arguments) => commands::compare::run(&arguments),
         Command::Stress(arguments) => commands::stress::run(arguments),

@@ -1,8 +1,11 @@
 //! What calibrating changes in a graph: the temperature of `probabilities` and the score head.
 
 use super::proto::{attribute_int, node, pb, tensor_f32, value_info};
-use super::{LOGITS, PROBABILITIES, SCORE_HEAD, TEMPERATURE};
-use crate::uncertainty::TwoLayerHead;
+use super::{FEATURE, LOGITS, PROBABILITIES, SCORE_HEAD, TEMPERATURE};
+use crate::uncertainty::{PairwiseUncertainty, TwoLayerHead};
+
+/// What the score's head takes, as [`super::graph`] names it.
+const SCORE_INPUT: &str = "uncertainty.score_input";
 
 /// Makes `probabilities` softmax(logits / `temperature`) of `classes`, in a graph that had none, too.
 pub(super) fn set_temperature(graph: &mut pb::GraphProto, temperature: f32, classes: usize) {
@@ -18,9 +21,15 @@ pub(super) fn set_temperature(graph: &mut pb::GraphProto, temperature: f32, clas
     graph.output.push(value_info(PROBABILITIES, &[classes]));
 }
 
-/// Puts `head` in place of the score head, which has its sizes.
-pub(super) fn set_score_head(graph: &mut pb::GraphProto, head: &TwoLayerHead) {
-    head_tensors(SCORE_HEAD, head).into_iter().for_each(|tensor| set(graph, tensor));
+/// Puts the score head of `uncertainty` in the graph's place of it, whether that takes the feature or not.
+pub(super) fn set_score_head(graph: &mut pb::GraphProto, uncertainty: &PairwiseUncertainty) {
+    let tensors = head_tensors(SCORE_HEAD, uncertainty.score_head());
+    tensors.into_iter().for_each(|tensor| set(graph, tensor));
+    let mut nodes = graph.node.iter_mut();
+    if let Some(input) = nodes.find(|node| node.output.iter().any(|name| name == SCORE_INPUT)) {
+        input.input.retain(|name| name != FEATURE);
+        input.input.extend(uncertainty.takes_feature().then(|| FEATURE.to_owned()));
+    }
 }
 
 /// Weights and biases of a head as initialisers whose names begin with `name`: w1, b1, prelu, w2, b2.

@@ -11,7 +11,7 @@ use std::path::Path;
 use prost::Message;
 use prost::encoding::{WireType, decode_key, decode_varint};
 
-use super::manifest::MANIFEST_KEY;
+use super::manifest::{FORMAT_VERSION, MANIFEST_KEY};
 use super::proto::pb::ModelProto;
 use super::{Manifest, ModelError, calibration, structure, tensors};
 use crate::uncertainty::PairwiseUncertainty;
@@ -62,16 +62,18 @@ impl ModelFile {
         Ok(Self { manifest, uncertainty, proto })
     }
 
-    /// The same network with manifest, temperature and score head as they now stand, for [`write()`].
+    /// The same network with manifest, temperature and score head as they now stand, in the latest format, for
+    /// [`write()`].
     ///
     /// # Errors
     /// [`ModelError::Manifest`] for values that cannot be true.
     pub fn into_proto(mut self) -> Result<ModelProto, ModelError> {
+        self.manifest.format_version = FORMAT_VERSION;
         let json = self.manifest.to_json()?;
         if let Some(graph) = &mut self.proto.graph {
             let classes = self.manifest.classes.len();
             calibration::set_temperature(graph, self.manifest.temperature, classes);
-            calibration::set_score_head(graph, self.uncertainty.score_head());
+            calibration::set_score_head(graph, &self.uncertainty);
         }
         let mut entries = self.proto.metadata_props.iter_mut();
         if let Some(entry) = entries.find(|entry| entry.key == MANIFEST_KEY) {

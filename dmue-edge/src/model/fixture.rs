@@ -4,6 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::graph::assemble;
+use super::manifest::FORMAT_VERSION;
 use super::proto::{Subgraph, attribute_int, attribute_ints, node, pb, tensor_f32};
 use super::{Colour, FACE, FEATURE, InputSpec, LOGITS, Manifest, TrainingInfo};
 use crate::abstain::Threshold;
@@ -27,7 +28,7 @@ pub(crate) fn generator(seed: u64) -> ChaCha8Rng {
 pub(crate) fn manifest(classes: usize, size: u32, colour: Colour) -> Manifest {
     let channels = colour.channels() as usize;
     Manifest {
-        format_version: 1,
+        format_version: FORMAT_VERSION,
         name: "tiny".into(),
         classes: (0..classes).map(|class| format!("class {class}")).collect(),
         input: InputSpec {
@@ -76,7 +77,9 @@ pub(crate) fn uncertainty(
         let b1 = values(&mut g, hidden);
         TwoLayerHead::new(inputs, w1, b1, 0.25, values(&mut g, hidden), 0.1).unwrap()
     };
-    let score_head = head(score_inputs(classes), hidden);
+    // Both formats: every other seed's head takes the feature.
+    let of_feature = if seed.is_multiple_of(2) { feature_size } else { 0 };
+    let score_head = head(score_inputs(classes) + of_feature, hidden);
     let alpha_head = head(alpha_inputs(classes), classes);
     PairwiseUncertainty::new(prior, score_head, alpha_head).unwrap()
 }

@@ -30,7 +30,9 @@ pub fn uncertainty_tail(uncertainty: &PairwiseUncertainty) -> Subgraph {
     let log_probabilities = tail.add("log_probabilities", "LogSoftmax", &[LOGITS], last);
     let likely = tail.sort("log_probabilities", &log_probabilities, classes);
 
-    let parts = [&sorted, &of_predicted, &scaled, &one_hot, &likely].map(String::as_str);
+    let mut parts =
+        [&sorted, &of_predicted, &scaled, &one_hot, &likely].map(String::as_str).to_vec();
+    parts.extend(uncertainty.takes_feature().then_some(FEATURE));
     let score_input = tail.concat("score_input", &parts);
     tail.head(SCORE_HEAD, uncertainty.score_head(), &score_input, SCORE);
     let alpha_input = tail.concat("alpha_input", &[&scaled, &one_hot]);

@@ -13,8 +13,8 @@ use crate::face::align::FaceTemplate;
 pub const MANIFEST_KEY: &str = "dmue.manifest";
 
 /// The latest format that is understood. A file with a later one is refused: its meaning cannot be
-/// guessed.
-pub const FORMAT_VERSION: u32 = 1;
+/// guessed. 2: the score's head may take the feature. 1 is read, too.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Sides in pixels that an input may have.
 pub const INPUT_SIZES: std::ops::RangeInclusive<u32> = 8..=1024;
@@ -144,8 +144,9 @@ impl Manifest {
     /// # Errors
     /// [`ModelError::Manifest`] names the first field that cannot be true.
     pub fn validate(&self) -> Result<(), ModelError> {
-        if self.format_version != FORMAT_VERSION {
-            return wrong("format_version", format!("{}, known is 1", self.format_version));
+        if !(1..=FORMAT_VERSION).contains(&self.format_version) {
+            let reason = format!("{}, known are 1 to {FORMAT_VERSION}", self.format_version);
+            return wrong("format_version", reason);
         }
         validate_name("name", &self.name)?;
         validate_classes(&self.classes)?;
@@ -314,7 +315,7 @@ mod tests {
     #[test]
     fn a_future_version_is_named_even_where_nothing_else_is_understood() {
         let error = Manifest::from_json(r#"{"format_version": 7, "shape": []}"#).unwrap_err();
-        assert!(matches!(error, ModelError::FutureFormat { found: 7, supported: 1 }), "{error}");
+        assert!(matches!(error, ModelError::FutureFormat { found: 7, supported: 2 }), "{error}");
     }
 
     #[test]

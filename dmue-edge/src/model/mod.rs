@@ -63,8 +63,8 @@ pub const TEMPERATURE: &str = "temperature";
 pub const CLASS_MEANS: &str = "class_means";
 /// Name of the initialiser with the weight `n0` of the class means, `[1]`.
 pub const PRIOR_WEIGHT: &str = "prior_weight";
-/// First part of the names of the score head's initialisers: `.w1` `[H, 4C+1]`, `.b1` `[H]`,
-/// `.prelu` `[1]`, `.w2` `[1, H]`, `.b2` `[1]`.
+/// First part of the names of the score head's initialisers: `.w1` `[H, 4C+1]` or, where it takes the
+/// feature, `[H, 4C+1+D]`, `.b1` `[H]`, `.prelu` `[1]`, `.w2` `[1, H]`, `.b2` `[1]`.
 pub const SCORE_HEAD: &str = "score_head";
 /// First part of the names of the alpha head's initialisers: `.w1` `[H, 2C]` (H = C in the paper),
 /// the rest as above.

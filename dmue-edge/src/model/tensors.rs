@@ -46,8 +46,9 @@ pub(super) fn uncertainty(
         return Err(ModelError::PriorWeight { value: weight });
     }
     let prior = Prior::new(floats(class_means).collect(), weight, classes, feature_size)?;
-    let score_head = named.head(SCORE_HEAD, score_inputs(classes))?;
-    let alpha_head = named.head(ALPHA_HEAD, alpha_inputs(classes))?;
+    let pairwise = score_inputs(classes);
+    let score_head = named.head(SCORE_HEAD, &[pairwise, pairwise.saturating_add(feature_size)])?;
+    let alpha_head = named.head(ALPHA_HEAD, &[alpha_inputs(classes)])?;
     Ok(PairwiseUncertainty::new(prior, score_head, alpha_head)?)
 }
 
@@ -103,15 +104,22 @@ impl<'a> Named<'a> {
         Ok(self.values(name, &[1])?.first().copied().unwrap_or_default())
     }
 
-    fn head(&self, name: &str, inputs: usize) -> Result<TwoLayerHead, ModelError> {
+    /// A head that takes as many values as one of `inputs` says.
+    fn head(&self, name: &str, inputs: &[usize]) -> Result<TwoLayerHead, ModelError> {
         let b1 = self.find(&format!("{name}.b1"))?;
         let hidden = self.shape(b1, "[H]", |dims| match *dims {
             [hidden] => Some(hidden),
             _ => None,
         })?;
+        let w1 = self.find(&format!("{name}.w1"))?;
+        let shapes: Vec<_> = inputs.iter().map(|inputs| format!("[{hidden}, {inputs}]")).collect();
+        let inputs = self.shape(w1, &shapes.join(" or "), |dims| match *dims {
+            [rows, columns] if rows == hidden && inputs.contains(&columns) => Some(columns),
+            _ => None,
+        })?;
         Ok(TwoLayerHead::new(
             inputs,
-            self.values(&format!("{name}.w1"), &[hidden, inputs])?,
+            floats(w1).collect(),
             floats(b1).collect(),
             self.scalar(&format!("{name}.prelu"))?,
             self.values(&format!("{name}.w2"), &[1, hidden])?,

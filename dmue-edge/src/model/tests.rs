@@ -355,3 +355,29 @@ fn a_recalibrated_file_answers_by_formula_and_graph_alike() {
         assert!(tempered.output.iter().any(|output| output.name == PROBABILITIES));
     }
 }
+
+/// A head that takes the feature in the place of one that does not, and the other way round; loading compares
+/// formula and graph.
+#[test]
+fn a_score_head_of_the_other_size_answers_by_formula_and_graph_alike() {
+    for (from, to) in [(3, 4), (4, 3)] {
+        let mut file = ModelFile::check(model(from, 4, Colour::Gray)).unwrap();
+        let wide = file.uncertainty.takes_feature();
+        let head = uncertainty(to, 4, 6, 7).score_head().clone();
+        file.uncertainty = file.uncertainty.with_score_head(head).unwrap();
+        assert_ne!(file.uncertainty.takes_feature(), wide);
+        load(&file.into_proto().unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn a_file_of_format_1_is_read_and_written_in_the_latest() {
+    let mut file = ModelFile::check(model(3, 4, Colour::Gray)).unwrap();
+    file.manifest.format_version = 1;
+    let mut proto = file.proto.clone();
+    proto.metadata_props[0].value = file.manifest.to_json().unwrap();
+    let file = ModelFile::check(proto).unwrap();
+    assert_eq!(file.manifest.format_version, 1);
+    let proto = file.into_proto().unwrap();
+    assert_eq!(ModelFile::check(proto).unwrap().manifest.format_version, 2);
+}

@@ -20,6 +20,7 @@ struct Golden {
     sums: Vec<Vec<f32>>,
     counts: Vec<f32>,
     score_head: GoldenHead,
+    wide_head: GoldenHead,
     alpha_head: GoldenHead,
     single: GoldenAnswers,
     window: GoldenAnswers,
@@ -40,6 +41,7 @@ struct GoldenAnswers {
     similarities: Vec<f32>,
     score_input: Vec<f32>,
     alpha_input: Vec<f32>,
+    wide_score: f32,
     score: f32,
     alpha: f32,
 }
@@ -76,6 +78,9 @@ fn golden_values_of_an_independent_script() {
         assert_close(&alpha_input(&similarities, 2), &expected.alpha_input, ROUNDING);
         let found = model.confidence(&golden.feature, &golden.logits, window);
         assert_close(&[found.score, found.alpha], &[expected.score, expected.alpha], 1e-6);
+        let wide = model.clone().with_score_head(golden.wide_head.build(17)).unwrap();
+        let found = wide.confidence(&golden.feature, &golden.logits, window);
+        assert_close(&[found.score, found.alpha], &[expected.wide_score, expected.alpha], 1e-6);
     }
 }
 
@@ -116,6 +121,9 @@ fn naive(
     let mut likely: Vec<f64> = logits.iter().map(|&z| (f64::from(z).exp() / total).ln()).collect();
     likely.sort_by(|a, b| b.partial_cmp(a).unwrap());
     front.extend(&likely);
+    if model.takes_feature() {
+        front.extend(feature.iter().map(|&value| f64::from(value)));
+    }
     (naive_head(model.score_head(), &front), naive_head(model.alpha_head(), &tail))
 }
 
@@ -196,8 +204,10 @@ fn parts_of_other_sizes_are_refused() {
     let prior = || Prior::new(vec![0.0; 8], 1.0, 2, 4).unwrap();
     let (of_4, of_9) = (head(4, 8, 2, 2).unwrap(), head(9, 18, 2, 2).unwrap());
     assert!(PairwiseUncertainty::new(prior(), of_9.clone(), of_4.clone()).is_ok());
-    let error = PairwiseUncertainty::new(prior(), of_4.clone(), of_4).unwrap_err();
+    let error = PairwiseUncertainty::new(prior(), of_4.clone(), of_4.clone()).unwrap_err();
     assert_eq!(error, shape("score_head's input", 4, 9));
+    let of_13 = head(13, 26, 2, 2).unwrap();
+    assert!(PairwiseUncertainty::new(prior(), of_13, of_4.clone()).unwrap().takes_feature());
     let error = PairwiseUncertainty::new(prior(), of_9.clone(), of_9).unwrap_err();
     assert_eq!(error, shape("alpha_head's input", 9, 4));
 }

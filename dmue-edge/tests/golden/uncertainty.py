@@ -17,9 +17,12 @@ SCORE_W1 = [
     [0.31, -0.72, 0.55, 0.14, -0.93, 0.28, 0.67, -0.41, 0.83, -0.19, 0.36, -0.27, 0.12],
     [-0.62, 0.47, -0.15, -1.38, -0.76, 0.52, -0.34, 0.91, -1.08, 0.43, -0.58, 0.22, 0.49],
 ]
+# Behind those of SCORE_W1, for a head that takes the feature, too.
+OF_FEATURE = [[0.33, -0.18, 0.74, 0.09], [-0.26, 0.57, 0.11, -0.48]]
 ALPHA_W1 = [[0.8, -0.5, 0.3, -0.9, 0.2, 0.6], [-0.4, 0.1, -0.7, 0.5, 0.9, -1.3]]
 SCORE_REST = dict(b1=[0.21, -0.37], prelu=0.15, w2=[1.4, -0.9], b2=-0.25)
 ALPHA_REST = dict(b1=[-0.11, 0.05], prelu=0.3, w2=[0.7, 1.1], b2=0.4)
+WIDE_W1 = [row + more for row, more in zip(SCORE_W1, OF_FEATURE, strict=True)]
 
 
 def dot(a, b):
@@ -49,6 +52,7 @@ def answers(sums, counts):
         score_input=score_input,
         alpha_input=alpha_input,
         score=head(score_input, SCORE_W1, **SCORE_REST),
+        wide_score=head(score_input + FEATURE, WIDE_W1, **SCORE_REST),
         alpha=head(alpha_input, ALPHA_W1, **ALPHA_REST),
     )
 
@@ -56,6 +60,7 @@ def answers(sums, counts):
 golden = dict(
     feature=FEATURE, logits=LOGITS, class_means=MEANS, prior_weight=N0, sums=SUMS, counts=COUNTS,
     score_head=dict(w1=SCORE_W1, **SCORE_REST),
+    wide_head=dict(w1=WIDE_W1, **SCORE_REST),
     alpha_head=dict(w1=ALPHA_W1, **ALPHA_REST),
     single=answers([[0.0] * 4] * 3, [0.0] * 3),
     window=answers(SUMS, COUNTS),

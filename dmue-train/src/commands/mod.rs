@@ -17,6 +17,7 @@ pub mod export;
 pub mod fit;
 pub mod quantize;
 pub mod report;
+pub mod rescore;
 pub mod stress;
 
 /// What was typed, for the record.

@@ -26,6 +26,10 @@ pub enum Corruption {
 
 /// Deviation of a sensor's noise on 0..1.
 const SENSOR: f64 = 0.01;
+/// Degrees by which a face is turned that does not count as one any more: the aligner never cuts such a crop.
+const UPSIDE_DOWN: std::ops::RangeInclusive<f64> = 100.0..=260.0;
+/// Shapes of a crop.
+const LEAVES: std::ops::RangeInclusive<usize> = 4..=60;
 
 impl Corruption {
     /// All, in the order of reports.
@@ -41,6 +45,21 @@ impl Corruption {
             Self::Occlusion => "occlusion",
             Self::Rotation => "rotation",
             Self::Downscale => "downscaling",
+        }
+    }
+
+    /// Whether there is still a face to see: true where next to nothing changed, false where next to nothing is left, `None`
+    /// between. A face in the dark keeps its features; one that lies on its side has lost them long before it is upside down.
+    pub fn leaves_a_face(self, severity: f64) -> Option<bool> {
+        let lost = match self {
+            Self::Darkness => 1.,
+            Self::Rotation => 0.5,
+            _ => 0.8,
+        };
+        match severity {
+            _ if severity < 0.15 => Some(true),
+            _ if severity > lost => Some(false),
+            _ => None,
         }
     }
 
@@ -72,15 +91,17 @@ impl Corruption {
     }
 }
 
-/// Crops without a face, made of faces `[N,ch,S,S]`: a fifth of the side enlarged, tiles in another order, or
-/// smooth noise with the face's own mean and contrast.
+/// Crops without an upright face, made of faces `[N,ch,S,S]`: a fifth of the side enlarged, tiles in another order,
+/// smooth noise or overlapping shapes with the face's own mean and contrast, or the face upside down.
 pub fn without_face(images: &Tensor, generator: &mut ChaCha8Rng) -> Tensor {
     let each = (0..images.size()[0]).map(|row| {
         let image = images.narrow(0, row, 1);
-        match generator.random_range(0..3) {
+        match generator.random_range(0..5) {
             0 => patch(&image, generator),
             1 => shuffled(&image, generator),
-            _ => clouds(&image, generator),
+            2 => clouds(&image, generator),
+            3 => leaves(&image, generator),
+            _ => turned(&image, generator.random_range(UPSIDE_DOWN)),
         }
     });
     Tensor::cat(&each.collect::<Vec<_>>(), 0).clamp(0., 1.)
@@ -122,6 +143,35 @@ fn clouds(image: &Tensor, generator: &mut ChaCha8Rng) -> Tensor {
     let small = Tensor::zeros([1, channels, coarse, coarse], (Kind::Float, Device::Cpu));
     let smooth = noise(&small, generator).upsample_bilinear2d([side; 2], false, None, None);
     smooth * image.std(true) + image.mean(Kind::Float)
+}
+
+/// Rectangles and ellipses of any grey over each other, more small ones than large ones, softened a little: edges and
+/// flat parts as scenes have them (the "dead leaves" model).
+fn leaves(image: &Tensor, generator: &mut ChaCha8Rng) -> Tensor {
+    let (side, channels) = (image.size()[2] as usize, image.size()[1]);
+    let mut pixels = vec![0f32; side * side];
+    for _ in 0..generator.random_range(LEAVES) {
+        let grey: f32 = generator.random();
+        let (round, turn) =
+            (generator.random::<bool>(), generator.random::<f64>() * std::f64::consts::PI);
+        let (sine, cosine) = turn.sin_cos();
+        let mut place = || generator.random::<f64>() * side as f64;
+        let (left, top) = (place(), place());
+        // Half lengths from a twentieth of the side to the whole of it.
+        let mut half = || side as f64 * 0.05f64.powf(generator.random());
+        let (width, height) = (half(), half());
+        for (place, pixel) in pixels.iter_mut().enumerate() {
+            let (x, y) = ((place % side) as f64 - left, (place / side) as f64 - top);
+            let (u, v) = ((cosine * x + sine * y) / width, (cosine * y - sine * x) / height);
+            let inside = if round { u * u + v * v < 1. } else { u.abs().max(v.abs()) < 1. };
+            *pixel = if inside { grey } else { *pixel };
+        }
+    }
+    let shapes = Tensor::from_slice(&pixels).view([1, 1, side as i64, side as i64]);
+    let soft = blur(&shapes, generator.random_range(0.3..2.));
+    let contrast = image.std(true) / soft.std(true).clamp_min(1e-3);
+    let mean = soft.mean(Kind::Float);
+    ((soft - mean) * contrast + image.mean(Kind::Float)).repeat([1, channels, 1, 1])
 }
 
 /// Standard normal, of the shape of `image`; every channel the same, as a gray sensor's.

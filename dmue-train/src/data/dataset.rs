@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
+use dmue_edge::face::align::FaceCrop;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
@@ -12,6 +13,7 @@ use super::layout;
 use super::sample::{Collector, CropSpec, Sample};
 use super::votes::distribution;
 use crate::error::{Error, Result};
+use crate::eval::places;
 
 /// What a reader found, before it is checked.
 #[derive(Debug)]
@@ -64,6 +66,17 @@ impl Source {
             summary += &format!(" (the first is {reason})");
         }
         Self { classes, samples: collector.samples, summary }
+    }
+
+    /// Labels by their place in `known`, in the order of which the classes then are.
+    ///
+    /// # Errors
+    /// A class that is not known.
+    pub fn labelled_as(mut self, known: &[String]) -> Result<Self> {
+        let places = places(&self.classes, known)?;
+        self.samples.iter_mut().for_each(|sample| sample.label = places[sample.label]);
+        self.classes = known.to_vec();
+        Ok(self)
     }
 
     /// Keeps the classes of these names, in this order, and says in the summary how many faces of
@@ -241,4 +254,20 @@ impl Dataset {
         let images = images.to_device(device).to_kind(Kind::Float) / 255.;
         (images, Tensor::from_slice(&labels).to_device(device))
     }
+}
+
+/// Images `[n,ch,S,S]` in 0..1 as the edge takes them, to the nearest step of 255.
+///
+/// # Errors
+/// A tensor of another shape.
+pub fn crops(images: &Tensor) -> Result<Vec<FaceCrop>> {
+    let (_, channels, size, _) = images.size4()?;
+    let bytes = (images * 255.).round().to_kind(Kind::Uint8).permute([0, 2, 3, 1]);
+    let bytes = Vec::<u8>::try_from(bytes.contiguous().view([-1]))?;
+    let crop = |pixels: &[u8]| FaceCrop {
+        size: size as u32,
+        channels: channels as u32,
+        pixels: pixels.to_vec(),
+    };
+    Ok(bytes.chunks((channels * size * size) as usize).map(crop).collect())
 }

@@ -21,6 +21,7 @@ use crate::train::run::{RunData, network};
 use crate::train::{checkpoint, validate::outputs};
 
 pub mod class_means;
+pub mod familiarity;
 pub mod network;
 pub mod parity;
 pub mod score_head;
@@ -52,7 +53,8 @@ pub fn export(run: &RunFolder, out: &Path, device: Device) -> Result<Report> {
     correct_prior(&mut model, &config, &data.train, device)?;
 
     let means = class_means::class_means(&model, &data.train, device);
-    let held_out = score_head::Examples::new(&model, &data.held_out, &means, device, config.seed);
+    let network = |images: &Tensor| Ok(target_of(&model, images, device));
+    let held_out = score_head::Examples::new(&network, &data.held_out, &means, config.seed)?;
     let score = score_head::fit(&held_out, config.seed);
     let uncertainty = uncertainty(&config, &means, &score, &model)?;
 
@@ -157,6 +159,12 @@ fn manifest(out: &Path, config: &Config, info: &RunInfo, data: &RunData) -> Resu
 pub fn values(tensor: &Tensor) -> Vec<f32> {
     let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).flatten(0, -1);
     Vec::try_from(flat.contiguous()).unwrap_or_default()
+}
+
+/// The target branch over images `[n,ch,S,S]` in 0..1: (feature `[n,D]`, logits `[n,C]`) on the CPU.
+pub fn target_of(model: &Dmue, images: &Tensor, device: Device) -> (Tensor, Tensor) {
+    let output = model.forward_target(&normalise(&images.to_device(device)));
+    (output.feature.to_device(Device::Cpu), output.logits.to_device(Device::Cpu))
 }
 
 /// The target branch over a whole set: (logits `[n,C]`, feature `[n,D]`) on the CPU.

@@ -64,7 +64,7 @@ pub fn build(options: &Options, device: Device) -> Result<Report> {
     }
     let outputs = run.outputs(&valid);
     let probabilities = outputs.probabilities()?;
-    let measures = run.measures(&outputs);
+    let measures = run.measures(&outputs)?;
     let judged = judge(&measures, &probabilities, &valid.labels, crowd.as_ref(), options.resamples);
 
     let mut tables = vec![tables::runs(&studies, valid.len())];

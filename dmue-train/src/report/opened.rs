@@ -9,7 +9,9 @@ use crate::config::{Config, Latent};
 use crate::data::dataset::Dataset;
 use crate::data::sampler::Sampler;
 use crate::error::{Error, Result};
-use crate::export::{class_means::class_means, correct_prior, score_head, target_outputs};
+use crate::export::{
+    class_means::class_means, correct_prior, score_head, target_of, target_outputs,
+};
 use crate::losses::latent::{latent, latent_of_all, negative};
 use crate::model::dmue::{BranchStatistics, Dmue};
 use crate::model::uncertainty::unit;
@@ -142,11 +144,12 @@ impl Opened {
 
     /// Every measure of confidence in the answers of `outputs`, the shipped score first: its head is
     /// fitted on the held-out faces as the exporter does.
-    pub fn measures(&self, outputs: &Outputs) -> Vec<Measure> {
+    pub fn measures(&self, outputs: &Outputs) -> Result<Vec<Measure>> {
         let means = class_means(&self.model, &self.data.train, self.device);
         let means = means.to_device(Device::Cpu);
         let (held_out, seed) = (&self.data.held_out, self.config.seed);
-        let examples = score_head::Examples::new(&self.model, held_out, &means, self.device, seed);
+        let network = |images: &Tensor| Ok(target_of(&self.model, images, self.device));
+        let examples = score_head::Examples::new(&network, held_out, &means, seed)?;
         let head = score_head::fit(&examples, seed);
         let inputs = score_head::inputs(&outputs.feature, &outputs.logits, &means);
         let shares = outputs.logits.softmax(1, Kind::Double);
@@ -180,7 +183,7 @@ impl Opened {
             let annotated = measure("alpha of the annotation", &annotated);
             measures.push(Measure { knows_label: true, ..annotated });
         }
-        measures
+        Ok(measures)
     }
 
     /// Mean and variance of the auxiliary branches' features over training batches, in place of a

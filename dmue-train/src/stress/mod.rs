@@ -7,10 +7,10 @@ use dmue_edge::face::align::FaceCrop;
 use dmue_edge::model::Model;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::data::corrupt::{Corruption, without_face};
-use crate::data::dataset::{Dataset, Source};
+use crate::data::dataset::{Dataset, Source, crops};
 use crate::data::sample::Sample;
 use crate::error::Result;
 use crate::eval::{answers, crop_spec};
@@ -98,13 +98,8 @@ struct Faces<'a> {
 impl Faces<'_> {
     /// What the model says of `images` `[n,ch,S,S]` in 0..1 in the faces' place.
     fn answers(&self, images: &Tensor) -> Result<Vec<Answer>> {
-        let bytes = (images * 255.).round().to_kind(Kind::Uint8).permute([0, 2, 3, 1]);
-        let bytes = Vec::<u8>::try_from(bytes.contiguous().view([-1]))?;
-        let each = bytes.len() / self.source.samples.len();
-        let changed = self.source.samples.iter().zip(bytes.chunks(each)).map(|(sample, pixels)| {
-            let crop = FaceCrop { pixels: pixels.to_vec(), ..sample.crop };
-            Sample { crop, ..sample.clone() }
-        });
+        let changed = self.source.samples.iter().zip(crops(images)?);
+        let changed = changed.map(|(sample, crop)| Sample { crop, ..sample.clone() });
         let (classes, summary) = (self.source.classes.clone(), String::new());
         answers(self.model, &Source { classes, samples: changed.collect(), summary })
     }

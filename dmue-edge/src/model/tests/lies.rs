@@ -34,8 +34,8 @@ const LIES: [(&str, Lie); 64] = [
     ("`dmue.manifest` stands 2 times", |m| m.metadata_props.push(m.metadata_props[0].clone())),
     ("the manifest is not valid: expected", |m| m.metadata_props[0].value = "x{".into()),
     ("unknown field `stride`", |m| edit_json(m, "\"size\"", "\"stride\":2,\"size\"")),
-    ("format version is 2, this dmue reads up to 1", |m| {
-        edit_json(m, "version\":1", "version\":2")
+    ("format version is 3, this dmue reads up to 2", |m| {
+        edit_json(m, "version\":2", "version\":3")
     }),
     ("the manifest's input.size is wrong: 4", |m| edit_json(m, "\"size\":12", "\"size\":4")),
     ("operator set 13", |m| m.opset_import[0].version = 13),
@@ -85,8 +85,8 @@ const LIES: [(&str, Lie); 64] = [
     ("tensor `prior_weight` has ONNX data type 7", |m| {
         *tensor(m, PRIOR_WEIGHT) = tensor_i64(PRIOR_WEIGHT, &[1], &[2])
     }),
-    ("initialiser `score_head.w1` has shape [13, 5] where [5, 13]", |m| {
-        tensor(m, "score_head.w1").dims = vec![13, 5]
+    ("initialiser `score_head.w1` has shape [19, 5] where [5, 13] or [5, 19]", |m| {
+        tensor(m, "score_head.w1").dims = vec![19, 5]
     }),
     ("initialiser `alpha_head.w1` has shape [9, 2] where [3, 6]", |m| {
         tensor(m, "alpha_head.w1").dims = vec![9, 2]
