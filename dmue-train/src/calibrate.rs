@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::data::dataset::Source;
 use crate::error::{Error, Result};
 use crate::eval::{BINS, answers};
-use crate::metrics::{Answer, ece, nll};
+use crate::metrics::{Answer, ece, ece_by_chance, nll};
 
 /// Error rates that a model file gets a threshold for, where the faces allow the promise.
 pub const ERROR_RATES: [f64; 6] = [0.01, 0.02, 0.05, 0.1, 0.15, 0.2];
@@ -42,6 +42,8 @@ pub struct Errors {
     pub ece: f64,
     /// Calibration error of the score, 0..1, 15 bins.
     pub score_ece: f64,
+    /// What the score's would be by chance if it were exactly right.
+    pub ece_by_chance: f64,
     /// Mean negative log likelihood, natural logarithm.
     pub nll: f64,
 }
@@ -159,6 +161,7 @@ fn errors(model: &Model, source: &Source) -> Result<Errors> {
         faces: answers.len(),
         ece: ece(&answers, Answer::max_softmax, BINS),
         score_ece: ece(&answers, |answer| answer.score, BINS),
+        ece_by_chance: ece_by_chance(&answers, |answer| answer.score, BINS),
         nll: nll(&answers),
     })
 }

@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::data::dataset::Source;
 use crate::data::sample::CropSpec;
 use crate::error::{Error, Result};
-use crate::metrics::{Answer, accuracy, aurc, auroc, confusion, ece, mean_recall, nll, recalls};
+use crate::metrics::{
+    Answer, accuracy, aurc, auroc, confusion, ece, ece_by_chance, mean_recall, nll, recalls,
+};
 
 /// Bins of the calibration error.
 pub const BINS: usize = 15;
@@ -36,6 +38,8 @@ pub struct Evaluation {
     pub ece: f64,
     /// Calibration error of the score, 15 bins.
     pub score_ece: f64,
+    /// What the score's would be by chance if it were exactly right.
+    pub ece_by_chance: f64,
     /// Area under the risk-coverage curve, lower is better.
     pub aurc: Confidences,
     /// How well wrong answers are told from right ones (50 is chance).
@@ -110,6 +114,7 @@ pub fn evaluate(model: &Model, mut source: Source) -> Result<Evaluation> {
         nll: nll(&answers),
         ece: 100. * ece(&answers, Answer::max_softmax, BINS),
         score_ece: 100. * ece(&answers, |answer| answer.score, BINS),
+        ece_by_chance: 100. * ece_by_chance(&answers, |answer| answer.score, BINS),
         aurc: Confidences::of(|confidence| 100. * aurc(&answers, confidence)),
         auroc: Confidences::of(|confidence| 100. * auroc(&answers, confidence)),
         classes,
@@ -135,8 +140,8 @@ impl Display for Evaluation {
         writeln!(out, "NLL {:.4}", self.nll)?;
         writeln!(
             out,
-            "ECE {:.2} of the probabilities, {:.2} of the score",
-            self.ece, self.score_ece
+            "ECE {:.2} of the probabilities, {:.2} of the score, {:.2} by chance were it exactly right",
+            self.ece, self.score_ece, self.ece_by_chance
         )?;
         writeln!(out, "{:12} {:>7} {:>12} {:>7}", "", "score", "max softmax", "alpha")?;
         for (name, figures) in [("AURC (low)", &self.aurc), ("AUROC (high)", &self.auroc)] {

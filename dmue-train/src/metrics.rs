@@ -77,6 +77,17 @@ pub fn ece(answers: &[Answer], confidence: impl Fn(&Answer) -> f32, bins: usize)
     binned(answers, confidence, bins).iter().map(distance).sum::<f64>() / answers.len() as f64
 }
 
+/// The [`ece`] to expect of confidences that are exactly right, by chance alone, because each bin holds only so many
+/// answers: the mean distance of a normal variable of each bin's variance.
+pub fn ece_by_chance(answers: &[Answer], confidence: impl Fn(&Answer) -> f32, bins: usize) -> f64 {
+    let mut variances = vec![0f64; bins];
+    for value in answers.iter().map(|answer| f64::from(confidence(answer))) {
+        variances[bin(value, bins)] += value * (1. - value);
+    }
+    let distance = |variance: &f64| (variance * std::f64::consts::FRAC_2_PI).sqrt();
+    variances.iter().map(distance).sum::<f64>() / answers.len() as f64
+}
+
 /// (mean confidence, share of right answers) of each of `bins` equal bins that holds at least 1 % of the answers.
 pub fn reliability(
     answers: &[Answer],
@@ -94,10 +105,15 @@ fn binned(answers: &[Answer], confidence: impl Fn(&Answer) -> f32, bins: usize) 
     let mut sums = vec![[0f64; 3]; bins];
     for answer in answers {
         let value = f64::from(confidence(answer));
-        let sum = &mut sums[((value * bins as f64) as usize).min(bins - 1)];
+        let sum = &mut sums[bin(value, bins)];
         *sum = [sum[0] + value, sum[1] + f64::from(u8::from(answer.right())), sum[2] + 1.];
     }
     sums
+}
+
+/// Which of `bins` equal bins a confidence falls into.
+fn bin(confidence: f64, bins: usize) -> usize {
+    ((confidence * bins as f64) as usize).min(bins - 1)
 }
 
 /// (share of the answers, share of errors among these), most confident first, at every per cent; ties as in
@@ -134,6 +150,9 @@ fn values(answers: &[Answer], confidence: impl Fn(&Answer) -> f32) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     /// Two classes, the predicted one with probability `confidence`.
@@ -179,6 +198,18 @@ mod tests {
         assert!((ece(&four(), Answer::max_softmax, 15) - 1.8 / 4.).abs() < 1e-6);
         let expected = -(0.9f64.ln() + 0.2f64.ln() + 0.7f64.ln() + 0.4f64.ln()) / 4.;
         assert!((nll(&four()) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn confidences_that_are_right_show_the_calibration_error_of_chance() {
+        let mut generator = ChaCha8Rng::seed_from_u64(4);
+        let mut drawn = || -> Vec<Answer> {
+            let confidence = (0..1500).map(|place| 0.55 + 0.4 * (place as f32 / 1500.));
+            confidence.map(|share| answer(generator.random::<f32>() < share, share)).collect()
+        };
+        let mean = (0..200).map(|_| ece(&drawn(), Answer::max_softmax, 15)).sum::<f64>() / 200.;
+        let expected = ece_by_chance(&drawn(), Answer::max_softmax, 15);
+        assert!((mean / expected - 1.).abs() < 0.05, "{mean} {expected}");
     }
 
     #[test]

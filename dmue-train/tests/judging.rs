@@ -99,7 +99,7 @@ fn stress_has_a_row_for_everything_that_a_score_must_fall_for() {
         assert_eq!(cells(&text, name).len(), 10, "{text}");
     }
     assert!(text.contains("| parts of the photos without a face | 12 |"), "{text}");
-    assert_eq!(cells(&text, "300").len(), 7, "{text}");
+    assert_eq!(cells(&text, "300").len(), 9, "{text}");
     assert!(out.join("corruption.png").exists());
 }
 
@@ -117,4 +117,24 @@ fn calibrate_writes_what_it_fitted_and_says_what_it_brought() {
     let command = command.arg(folder.path().join("faces")).arg("--out").arg(&out);
     assert!(refuse(command).contains("--check 1"));
     assert!(Path::new(&out).exists());
+}
+
+#[test]
+fn rescore_writes_another_score_and_takes_the_thresholds_away() {
+    let folder = TempDir::new().unwrap();
+    let (faces, out) = (data(&folder), folder.path().join("rescored.dmue.onnx"));
+    let command = |data: &Path, out: &Path| {
+        let mut command = program(&["rescore", "--model", MODEL, "--data"]);
+        command.arg(data).arg("--out").arg(out);
+        command
+    };
+    succeed(&mut command(&faces, &out));
+    let [before, after] = [Path::new(MODEL), &out].map(|file| Model::open(file).unwrap());
+    assert!(after.uncertainty().takes_feature() && after.manifest().abstention.is_empty());
+    assert_ne!(before.uncertainty().score_head(), after.uncertainty().score_head());
+    assert_eq!(before.uncertainty().prior(), after.uncertainty().prior());
+    assert_eq!(before.manifest().temperature, after.manifest().temperature);
+    assert!(refuse(&mut command(&faces, &folder.path().join("other.onnx"))).contains(".dmue.onnx"));
+    fs::rename(faces.join("contempt"), faces.join("envy")).unwrap();
+    assert!(refuse(&mut command(&faces, &out)).contains("envy"));
 }

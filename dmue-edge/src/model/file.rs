@@ -62,13 +62,15 @@ impl ModelFile {
         Ok(Self { manifest, uncertainty, proto })
     }
 
-    /// The same network with manifest, temperature and score head as they now stand, in the latest format, for
-    /// [`write()`].
+    /// The same network with manifest, temperature and score head as they now stand, for [`write()`]; of the latest
+    /// format where a reader of an older one would not understand the head.
     ///
     /// # Errors
     /// [`ModelError::Manifest`] for values that cannot be true.
     pub fn into_proto(mut self) -> Result<ModelProto, ModelError> {
-        self.manifest.format_version = FORMAT_VERSION;
+        if self.uncertainty.takes_feature() {
+            self.manifest.format_version = FORMAT_VERSION;
+        }
         let json = self.manifest.to_json()?;
         if let Some(graph) = &mut self.proto.graph {
             let classes = self.manifest.classes.len();

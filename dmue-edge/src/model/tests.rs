@@ -371,13 +371,15 @@ fn a_score_head_of_the_other_size_answers_by_formula_and_graph_alike() {
 }
 
 #[test]
-fn a_file_of_format_1_is_read_and_written_in_the_latest() {
-    let mut file = ModelFile::check(model(3, 4, Colour::Gray)).unwrap();
-    file.manifest.format_version = 1;
-    let mut proto = file.proto.clone();
-    proto.metadata_props[0].value = file.manifest.to_json().unwrap();
-    let file = ModelFile::check(proto).unwrap();
-    assert_eq!(file.manifest.format_version, 1);
-    let proto = file.into_proto().unwrap();
-    assert_eq!(ModelFile::check(proto).unwrap().manifest.format_version, 2);
+fn a_file_of_format_1_keeps_it_until_its_head_takes_the_feature() {
+    let mut proto = model(3, 4, Colour::Gray);
+    let json = &mut proto.metadata_props[0].value;
+    *json = json.replace("version\":2", "version\":1");
+    let mut file = ModelFile::check(proto).unwrap();
+    let kept = ModelFile::check(file.clone().into_proto().unwrap()).unwrap();
+    assert_eq!(kept.manifest.format_version, 1);
+    let head = uncertainty(4, 4, 6, 7).score_head().clone();
+    file.uncertainty = file.uncertainty.with_score_head(head).unwrap();
+    let raised = ModelFile::check(file.into_proto().unwrap()).unwrap();
+    assert_eq!(raised.manifest.format_version, 2);
 }

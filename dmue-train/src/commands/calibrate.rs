@@ -63,10 +63,11 @@ fn print(calibration: &Calibration) {
     println!("temperature {:.3}; score sigmoid({scale:.3} z {shift:+.3})", calibration.temperature);
     if let Some(checked) = &calibration.checked {
         println!("on {} faces that were not fitted:", checked[0].faces);
-        println!("         ECE of probabilities  of the score  NLL");
+        println!("         ECE of probabilities  of the score  by chance  NLL");
         for (name, errors) in ["before", "after"].into_iter().zip(checked) {
-            let (ece, score) = (100. * errors.ece, 100. * errors.score_ece);
-            println!("{name:7} {ece:20.2} % {score:12.2} % {:.4}", errors.nll);
+            let [ece, score, chance] =
+                [errors.ece, errors.score_ece, errors.ece_by_chance].map(|share| 100. * share);
+            println!("{name:7} {ece:20.2} % {score:12.2} % {chance:8.2} % {:.4}", errors.nll);
         }
     }
     println!("error rate  threshold  coverage  confidence  faces");

@@ -8,7 +8,7 @@ use dmue_train::data::dataset::Source;
 use dmue_train::data::sample::CropSpec;
 use dmue_train::rescore::rescore;
 
-use super::check_out;
+use super::{check_out, command_line};
 
 /// Arguments of `rescore`.
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let spec = CropSpec::of_input(&file.manifest.input);
     let source = Source::open(&arguments.data, spec, arguments.skip_bad)?;
     eprintln!("{}", source.summary);
+    file.manifest.training.command += &format!("; {}", command_line());
     let accuracy = rescore(&mut file, source, arguments.seed)?;
     let proto = file.into_proto().map_err(edge)?;
     file::write(&arguments.out, &proto).map_err(edge)?;
