@@ -72,7 +72,10 @@ pub fn stress(options: &Options) -> Result<Stress> {
     let levels = Levels::measure(&faces, &clean, &mut generator)?;
     let made = faces.answers(&without_face(&faces.images, &mut generator))?;
     let made = made.iter().map(|answer| answer.score).collect();
-    let mut missing = vec![("made of faces: an enlarged part, tiles, clouds".to_owned(), made)];
+    let mut missing = vec![(
+        "made of faces: enlarged parts, tiles, clouds, shapes, upside down".to_owned(),
+        made,
+    )];
     let mut tables = vec![levels.table(clean.len())];
     if options.photos.is_empty() {
         tables.push(without(&missing, threshold(&clean)));
