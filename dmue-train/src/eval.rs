@@ -5,9 +5,9 @@ use std::fmt::{self, Display, Formatter};
 use dmue_edge::model::Model;
 use serde::Serialize;
 
-use crate::data::dataset::Source;
+use crate::data::dataset::{Source, places};
 use crate::data::sample::CropSpec;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::metrics::{
     Answer, accuracy, aurc, auroc, confusion, ece, ece_by_chance, mean_recall, nll, recalls,
 };
@@ -55,19 +55,6 @@ pub struct Confidences {
     pub max_softmax: f64,
     /// The paper's alpha on the predicted class.
     pub alpha: f64,
-}
-
-/// Where each of the data's `classes` stands among those that the model knows.
-///
-/// # Errors
-/// A class of the data that the model does not know.
-pub fn places(classes: &[String], known: &[String]) -> Result<Vec<usize>> {
-    let place = |name: &String| {
-        known.iter().position(|class| class == name).ok_or_else(|| {
-            Error::Config(format!("the data has the class \"{name}\", the model knows {known:?}"))
-        })
-    };
-    classes.iter().map(place).collect()
 }
 
 /// The faces of `source` in the order of the model's classes.

@@ -13,7 +13,6 @@ use super::layout;
 use super::sample::{Collector, CropSpec, Sample};
 use super::votes::distribution;
 use crate::error::{Error, Result};
-use crate::eval::places;
 
 /// What a reader found, before it is checked.
 #[derive(Debug)]
@@ -254,6 +253,19 @@ impl Dataset {
         let images = images.to_device(device).to_kind(Kind::Float) / 255.;
         (images, Tensor::from_slice(&labels).to_device(device))
     }
+}
+
+/// Where each of the data's `classes` stands among those that the model knows.
+///
+/// # Errors
+/// A class of the data that the model does not know.
+pub fn places(classes: &[String], known: &[String]) -> Result<Vec<usize>> {
+    let place = |name: &String| {
+        known.iter().position(|class| class == name).ok_or_else(|| {
+            Error::Config(format!("the data has the class \"{name}\", the model knows {known:?}"))
+        })
+    };
+    classes.iter().map(place).collect()
 }
 
 /// Images `[n,ch,S,S]` in 0..1 as the edge takes them, to the nearest step of 255.

@@ -60,7 +60,7 @@ fn newton(inputs: &Tensor, familiar: &Tensor) -> Tensor {
     let balance =
         (familiar / &share + (1. - familiar) / (1. - &share)) / (2. * familiar.size()[0] as f64);
     let decay = inputs.new_full([inputs.size()[1]], 2. * DECAY, (Kind::Double, inputs.device()));
-    let _ = decay.narrow(0, -1, 1).fill_(0.);
+    let _ = decay.narrow(0, -1, 1).fill_(1e-9); // not held, but the matrix stays invertible
     let mut weights = decay.zeros_like();
     for _ in 0..STEPS {
         let likely = inputs.matmul(&weights).sigmoid();

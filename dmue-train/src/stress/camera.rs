@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use dmue_edge::face::Landmarks;
-use dmue_edge::face::align::{FaceCrop, FaceTemplate, Similarity, align};
-use dmue_edge::frame::FrameView;
-use dmue_edge::model::{Colour, Model};
+use dmue_edge::Engine;
+use dmue_edge::face::align::{FaceTemplate, Similarity};
+use dmue_edge::face::{KnownFace, Landmarks};
 use dmue_edge::photo::Photo;
-use dmue_edge::uncertainty::predicted_class;
-use dmue_edge::{Engine, Prediction};
 use image::{Rgb, RgbImage};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -40,33 +37,18 @@ pub fn measure(
     generator: &mut ChaCha8Rng,
 ) -> Result<Table> {
     let engine = Engine::builder().model_file(file).build()?;
-    let model = Model::open(file).map_err(dmue_edge::Error::from)?;
-    let classes = &model.manifest().classes;
     let mut rows = vec![];
     for side in SIDES {
-        let (mut found, mut right) = (0usize, [0usize; 3]);
+        let mut outcomes = vec![];
         for (sample, bare) in source.samples.iter().zip(bare) {
             let mut frame = scenes.frame(generator)?;
             let place = place(&frame, sample, side, generator);
             paste(&mut frame, sample, &place);
-            let frame = Photo::from(frame);
-            let frame = frame.view().map_err(dmue_edge::Error::from)?;
-            let result = engine.predict(&frame)?;
-            if let Some(prediction) = at(&result.predictions, &place, sample, side) {
-                let exact = model.infer(&exact(&frame, &place, sample))?;
-                let exact = &classes[predicted_class(&exact.logits)];
-                let label = &source.classes[sample.label];
-                found += 1;
-                let now = [&prediction.label == label, exact == label, bare.right()];
-                right.iter_mut().zip(now).for_each(|(sum, now)| *sum += usize::from(now));
-            }
+            let label = &source.classes[sample.label];
+            let found = outcome(&engine, frame, &place, sample.crop.size, label)?;
+            outcomes.extend(found.map(|[whole, exact]| [whole, exact, bare.right()]));
         }
-        let share = |part: usize, of: usize| 100. * part as f64 / of as f64;
-        let [whole, exact, crop] = right.map(|right| share(right, found));
-        let found = format!("{:.1}", share(found, source.samples.len()));
-        let shares = [whole, exact, crop].map(|share| format!("{share:.1}"));
-        let differences = [whole - crop, whole - exact].map(|points| format!("{points:+.1}"));
-        rows.push([side.to_string(), found].into_iter().chain(shares).chain(differences).collect());
+        rows.push(row(side, &outcomes, source.samples.len()));
     }
     Ok(Table {
         title: "Faces in a camera's frame".into(),
@@ -93,39 +75,51 @@ pub fn measure(
     })
 }
 
-/// What was said of the face that was pasted.
-fn at<'a>(
-    predictions: &'a [Prediction],
+/// Whether the pasted face gets its label on the whole way, and cut out exactly; `None` where it is not found.
+fn outcome(
+    engine: &Engine,
+    frame: RgbImage,
     place: &Similarity,
-    sample: &Sample,
-    side: u32,
-) -> Option<&'a Prediction> {
-    let [centre_x, centre_y] = place.apply([sample.crop.size as f32 / 2.; 2]);
-    predictions.iter().find(|prediction| {
+    size: u32,
+    label: &str,
+) -> Result<Option<[bool; 2]>> {
+    let frame = Photo::from(frame);
+    let frame = frame.view().map_err(dmue_edge::Error::from)?;
+    let [centre_x, centre_y] = place.apply([size as f32 / 2.; 2]);
+    let reach = place.a.hypot(place.b) * size as f32 / 3.;
+    let whole = engine.predict(&frame)?.predictions.into_iter().find(|prediction| {
         prediction.face.is_some_and(|face| {
             let found = face.bounding_box;
             let [x, y] = [found.x + found.width / 2., found.y + found.height / 2.];
-            let reach = side as f32 / 3.;
             (x - centre_x).abs() < reach && (y - centre_y).abs() < reach
         })
-    })
+    });
+    let Some(whole) = whole else { return Ok(None) };
+    let template = &engine.model().manifest().input.template;
+    let exact = engine.predict_faces(&frame, &[landmarks(template, place, size)])?;
+    let exact = exact.predictions.iter().any(|prediction| prediction.label == label);
+    Ok(Some([whole.label == label, exact]))
 }
 
-/// The face cut out of the frame where it was pasted.
-fn exact(frame: &FrameView<'_>, place: &Similarity, sample: &Sample) -> FaceCrop {
-    let (template, size) = (FaceTemplate::FERPLUS, sample.crop.size);
+/// Where the points of a crop of this size lie in the frame.
+fn landmarks(template: &FaceTemplate, place: &Similarity, size: u32) -> KnownFace {
     let point = |point: [f32; 2]| place.apply(point.map(|share| share * size as f32));
     let [right_eye, left_eye] = [template.right_eye, template.left_eye].map(point);
-    let landmarks = Landmarks {
-        right_eye,
-        left_eye,
-        nose: point(template.nose),
-        mouth: point(template.mouth),
-        right_ear: right_eye, // not looked at
-        left_ear: left_eye,
-    };
-    let colour = if sample.crop.channels == 1 { Colour::Gray } else { Colour::Rgb };
-    align(frame, &landmarks, &template, size, colour)
+    let (nose, mouth) = (point(template.nose), point(template.mouth));
+    // The ears are not looked at.
+    let (right_ear, left_ear) = (right_eye, left_eye);
+    KnownFace::Landmarks(Landmarks { right_eye, left_eye, nose, mouth, right_ear, left_ear })
+}
+
+/// Of the faces that were found of `faces`: right on the whole way, cut out exactly, bare.
+fn row(side: u32, outcomes: &[[bool; 3]], faces: usize) -> Vec<String> {
+    let share = |part: usize, of: usize| 100. * part as f64 / of as f64;
+    let right = |place: usize| outcomes.iter().filter(|outcome| outcome[place]).count();
+    let [whole, exact, bare] = [0, 1, 2].map(|place| share(right(place), outcomes.len()));
+    let found = format!("{:.1}", share(outcomes.len(), faces));
+    let shares = [whole, exact, bare].map(|share| format!("{share:.1}"));
+    let differences = [whole - bare, whole - exact].map(|points| format!("{points:+.1}"));
+    [side.to_string(), found].into_iter().chain(shares).chain(differences).collect()
 }
 
 /// A random place for the face: from pixels of its crop to those of the frame.
