@@ -254,9 +254,9 @@ impl PairwiseUncertainty {
         alpha_head: TwoLayerHead,
     ) -> Result<Self, ShapeError> {
         let classes = prior.classes();
-        let pairwise = score_inputs(classes);
-        if score_head.inputs != pairwise.saturating_add(prior.feature_size) {
-            check_length("score_head's input", score_head.inputs, pairwise)?;
+        let sizes = score_input_sizes(classes, prior.feature_size);
+        if !sizes.contains(&score_head.inputs) {
+            check_length("score_head's input", score_head.inputs, sizes[0])?;
         }
         check_length("alpha_head's input", alpha_head.inputs, alpha_inputs(classes))?;
         Ok(Self { prior, score_head, alpha_head })
@@ -319,6 +319,12 @@ impl PairwiseUncertainty {
 /// 4C + 1, the length of [`score_input`].
 pub fn score_inputs(classes: usize) -> usize {
     classes.saturating_mul(4).saturating_add(1)
+}
+
+/// How many values a score's head may take: those of [`score_input`], or the feature `[D]` behind them, too.
+pub(crate) fn score_input_sizes(classes: usize, feature_size: usize) -> [usize; 2] {
+    let pairwise = score_inputs(classes);
+    [pairwise, pairwise.saturating_add(feature_size)]
 }
 
 /// 2C, the length of [`alpha_input`].

@@ -71,6 +71,12 @@ pub enum Error {
     Torch(#[from] tch::TchError),
 }
 
+impl From<dmue_edge::uncertainty::ShapeError> for Error {
+    fn from(error: dmue_edge::uncertainty::ShapeError) -> Self {
+        Self::Parity(error.to_string())
+    }
+}
+
 impl Error {
     /// For `map_err` on file operations.
     pub fn file(file: &Path) -> impl FnOnce(std::io::Error) -> Self {

@@ -3,7 +3,9 @@
 use super::proto::floats;
 use super::proto::pb::{TensorProto, tensor_proto::DataLocation, tensor_proto::DataType};
 use super::{ALPHA_HEAD, CLASS_MEANS, ModelError, PRIOR_WEIGHT, SCORE_HEAD, TEMPERATURE};
-use crate::uncertainty::{PairwiseUncertainty, Prior, TwoLayerHead, alpha_inputs, score_inputs};
+use crate::uncertainty::{
+    PairwiseUncertainty, Prior, TwoLayerHead, alpha_inputs, score_input_sizes,
+};
 
 /// Dimensions that a tensor may have.
 pub(super) const MOST_DIMENSIONS: usize = 8;
@@ -46,8 +48,7 @@ pub(super) fn uncertainty(
         return Err(ModelError::PriorWeight { value: weight });
     }
     let prior = Prior::new(floats(class_means).collect(), weight, classes, feature_size)?;
-    let pairwise = score_inputs(classes);
-    let score_head = named.head(SCORE_HEAD, &[pairwise, pairwise.saturating_add(feature_size)])?;
+    let score_head = named.head(SCORE_HEAD, &score_input_sizes(classes, feature_size))?;
     let alpha_head = named.head(ALPHA_HEAD, &[alpha_inputs(classes)])?;
     Ok(PairwiseUncertainty::new(prior, score_head, alpha_head)?)
 }

@@ -2,18 +2,16 @@
 
 use std::path::PathBuf;
 
-use dmue_edge::model::file::{self, ModelFile};
 use dmue_train::Result;
 use dmue_train::calibrate::{Calibration, ERROR_RATES, calibrate};
-use dmue_train::data::dataset::Source;
-use dmue_train::data::sample::CropSpec;
+
+use super::{Exported, write_file};
 
 /// Arguments of `calibrate`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The exported file.
-    #[arg(long)]
-    model: PathBuf,
+    #[command(flatten)]
+    exported: Exported,
     /// Labelled faces that no part of the model learned from: a .parquet pack, a .csv list or a folder of class
     /// folders.
     #[arg(long)]
@@ -31,30 +29,22 @@ pub struct Arguments {
     /// FERPlus' validation faces, which differ by chance too.
     #[arg(long, default_value_t = 0.99)]
     confidence: f64,
-    /// Leave bad rows out and say how many, instead of stopping at the first.
-    #[arg(long)]
-    skip_bad: bool,
 }
 
 /// Calibrates, writes and prints.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let edge = dmue_edge::Error::from;
     if !(0. ..1.).contains(&arguments.check) {
         let check = arguments.check;
         return Err(dmue_train::Error::Config(format!(
             "--check {check}: must be 0 or more, and below 1"
         )));
     }
-    let bytes = file::read(&arguments.model).map_err(edge)?;
-    let mut file = ModelFile::parse(&bytes).map_err(edge)?;
-    let spec = CropSpec::of_input(&file.manifest.input);
-    let source = Source::open(&arguments.data, spec, arguments.skip_bad)?;
-    eprintln!("{}", source.summary);
+    let mut file = arguments.exported.read()?;
+    let source = arguments.exported.faces(&arguments.data, &file.manifest.input)?;
     let (fitted, other) = source.hold_out(arguments.check, arguments.seed);
     let calibration = calibrate(&mut file, fitted, other, arguments.confidence)?;
     print(&calibration);
-    let proto = file.into_proto().map_err(edge)?;
-    Ok(file::write(&arguments.out, &proto).map_err(edge)?)
+    write_file(file, &arguments.out)
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are the command's output")]

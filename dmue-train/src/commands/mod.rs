@@ -1,7 +1,11 @@
 //! One file per subcommand: arguments, calls into the library, what a person reads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use dmue_edge::model::InputSpec;
+use dmue_edge::model::file::{self, ModelFile};
+use dmue_train::data::dataset::Source;
+use dmue_train::data::sample::CropSpec;
 use dmue_train::report::page::{Figure, Table, write};
 use dmue_train::{Error, Result};
 
@@ -19,6 +23,40 @@ pub mod quantize;
 pub mod report;
 pub mod rescore;
 pub mod stress;
+
+/// An exported file that is shown faces.
+#[derive(Debug, clap::Args)]
+pub struct Exported {
+    /// The exported file.
+    #[arg(long)]
+    model: PathBuf,
+    /// Leave bad rows out and say how many, instead of stopping at the first.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+impl Exported {
+    /// The file, checked.
+    fn read(&self) -> Result<ModelFile> {
+        let edge = dmue_edge::Error::from;
+        let bytes = file::read(&self.model).map_err(edge)?;
+        Ok(ModelFile::parse(&bytes).map_err(edge)?)
+    }
+
+    /// Faces as a network of this input takes them; says what was read.
+    fn faces(&self, data: &Path, input: &InputSpec) -> Result<Source> {
+        let source = Source::open(data, CropSpec::of_input(input), self.skip_bad)?;
+        eprintln!("{}", source.summary);
+        Ok(source)
+    }
+}
+
+/// Writes the file as it now stands.
+fn write_file(file: ModelFile, out: &Path) -> Result<()> {
+    let edge = dmue_edge::Error::from;
+    let proto = file.into_proto().map_err(edge)?;
+    Ok(file::write(out, &proto).map_err(edge)?)
+}
 
 /// What was typed, for the record.
 fn command_line() -> String {

@@ -2,20 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{check_out, command_line};
-use dmue_edge::model::Model;
-use dmue_edge::model::file::{self, ModelFile};
-use dmue_train::data::dataset::Source;
-use dmue_train::data::sample::CropSpec;
+use dmue_edge::model::{Model, file};
 use dmue_train::quantize::{Comparison, Figures, Quantised, compare, quantise};
 use dmue_train::{Error, Result};
+
+use super::{Exported, check_out, command_line};
 
 /// Arguments of `quantize`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The exported file.
-    #[arg(long)]
-    model: PathBuf,
+    #[command(flatten)]
+    exported: Exported,
     /// Faces that the activations' ranges come from, as `fit --data` takes them; training faces will do.
     #[arg(long)]
     data: PathBuf,
@@ -31,33 +28,26 @@ pub struct Arguments {
     /// Labelled faces to measure both files on.
     #[arg(long)]
     check: Option<PathBuf>,
-    /// Leave bad rows out and say how many, instead of stopping at the first.
-    #[arg(long)]
-    skip_bad: bool,
 }
 
 /// Quantises, writes, measures and prints.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { model, out, faces, seed, .. } = arguments;
+    let Arguments { exported, out, faces, seed, .. } = arguments;
     check_out(out)?;
     let edge = dmue_edge::Error::from;
-    let bytes = file::read(model).map_err(edge)?;
-    let mut file = ModelFile::parse(&bytes).map_err(edge)?;
+    let bytes = |file: &Path| Ok::<_, Error>(file.metadata().map_err(Error::file(file))?.len());
+    let mut file = exported.read()?;
+    let size = bytes(&exported.model)?; // --out may be the same file
     let before = Model::from_file(file.clone()).map_err(edge)?;
-    let spec = CropSpec::of_input(&file.manifest.input);
-    let open = |path: &Path| {
-        let source = Source::open(path, spec, arguments.skip_bad)?;
-        eprintln!("{}", source.summary);
-        Ok::<_, Error>(source)
-    };
-    let source = open(&arguments.data)?;
+    let input = file.manifest.input.clone();
+    let source = exported.faces(&arguments.data, &input)?;
     file.manifest.training.command += &format!("; {}", command_line());
     let quantised = quantise(file, source, *faces as usize, *seed)?;
     file::write(out, &quantised.proto).map_err(edge)?;
     let after = Model::open(out).map_err(edge)?;
-    print(&quantised, bytes.len() as u64, std::fs::metadata(out).map_err(Error::file(out))?.len());
+    print(&quantised, size, bytes(out)?);
     if let Some(path) = &arguments.check {
-        print_comparison(&compare([&before, &after], open(path)?)?);
+        print_comparison(&compare([&before, &after], exported.faces(path, &input)?)?);
     }
     Ok(())
 }

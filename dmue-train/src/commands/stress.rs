@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use dmue_train::stress::{Options, stress};
 use dmue_train::{Error, Result};
 
-use super::show;
+use super::{Exported, show};
 
 /// Arguments of `stress`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The exported file.
-    #[arg(long)]
-    model: PathBuf,
+    #[command(flatten)]
+    exported: Exported,
     /// Labelled faces, as `fit --data` takes them.
     #[arg(long)]
     data: PathBuf,
@@ -28,14 +27,12 @@ pub struct Arguments {
     /// Folder for index.html with the curves and report.json.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Leave bad rows out and say how many, instead of stopping at the first.
-    #[arg(long)]
-    skip_bad: bool,
 }
 
 /// Measures, prints Markdown and, where asked for, writes the page.
 pub fn run(arguments: Arguments) -> Result<()> {
-    let Arguments { model, data, photos, faces, seed, out, skip_bad } = arguments;
+    let Arguments { exported: Exported { model, skip_bad }, data, photos, faces, seed, out } =
+        arguments;
     if faces == 0 {
         return Err(Error::Config("--faces 0: must be 1 or more".into()));
     }

@@ -8,6 +8,21 @@ const DECAY: f64 = 1e-3;
 const STEPS: usize = 30;
 const MIN_DEVIATION: f64 = 1e-6;
 
+/// Inputs of a fit, `[n,k]`, less their mean `[1,k]` and divided by their deviation `[1,k]`.
+pub(super) struct Standardised {
+    pub values: Tensor,
+    pub mean: Tensor,
+    pub deviation: Tensor,
+}
+
+impl Standardised {
+    pub fn new(values: &Tensor) -> Self {
+        let mean = values.mean_dim([0i64].as_slice(), true, values.kind());
+        let deviation = values.std_dim([0i64].as_slice(), true, true).clamp_min(MIN_DEVIATION);
+        Self { values: (values - &mean) / &deviation, mean, deviation }
+    }
+}
+
 /// Logistic regression on a feature: its logit is above 0 for faces, below for what is none.
 #[derive(Debug)]
 pub struct Familiarity {
@@ -23,9 +38,7 @@ impl Familiarity {
         let told = familiar.not_equal(0.5).nonzero().squeeze_dim(1);
         let (feature, familiar) = (feature.index_select(0, &told), familiar.index_select(0, &told));
         let (feature, familiar) = (feature.to_kind(Kind::Double), familiar.to_kind(Kind::Double));
-        let mean = feature.mean_dim([0i64].as_slice(), true, Kind::Double);
-        let deviation = feature.std_dim([0i64].as_slice(), true, true).clamp_min(MIN_DEVIATION);
-        let inputs = (feature - &mean) / &deviation;
+        let Standardised { values: inputs, mean, deviation } = Standardised::new(&feature);
         let inputs = Tensor::cat(
             &[&inputs, &inputs.new_ones([inputs.size()[0], 1], (Kind::Double, inputs.device()))],
             1,

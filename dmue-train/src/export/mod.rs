@@ -110,7 +110,6 @@ fn uncertainty(
     score: &score_head::ScoreHead,
     model: &Dmue,
 ) -> Result<PairwiseUncertainty> {
-    let shape = |error: dmue_edge::uncertainty::ShapeError| Error::Parity(error.to_string());
     let (classes, feature) = means.size2()?;
     let weight = config.model.prior_weight as f32;
     let prior = Prior::new(values(means), weight, classes as usize, feature as usize);
@@ -123,9 +122,7 @@ fn uncertainty(
         values(&paper.weight2),
         values(&paper.bias2)[0],
     );
-    let score = score.to_edge();
-    PairwiseUncertainty::new(prior.map_err(shape)?, score.map_err(shape)?, alpha.map_err(shape)?)
-        .map_err(shape)
+    Ok(PairwiseUncertainty::new(prior?, score.to_edge()?, alpha?)?)
 }
 
 fn manifest(out: &Path, config: &Config, info: &RunInfo, data: &RunData) -> Result<Manifest> {

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor, nn};
 
-use super::familiarity::Familiarity;
+use super::familiarity::{Familiarity, Standardised};
 use super::values;
 use crate::config::{Optimiser as Settings, Rule};
 use crate::data::corrupt::{Corruption, without_face};
@@ -43,7 +43,6 @@ const SETTINGS: Settings = Settings {
     average: 0.,
     steps: None,
 };
-const MIN_DEVIATION: f64 = 1e-6;
 
 /// Faces per forward pass.
 const BATCH: usize = 256;
@@ -183,10 +182,9 @@ pub fn fit(examples: &Examples, seed: u64) -> ScoreHead {
     let pairwise = examples.inputs.narrow(1, 0, examples.pairwise);
     let feature = examples.inputs.slice(1, examples.pairwise, None, 1);
     let familiarity = Familiarity::fit(&feature, &examples.familiar);
-    let mean = pairwise.mean_dim([0i64].as_slice(), true, Kind::Float);
-    let deviation = pairwise.std_dim([0i64].as_slice(), true, true).clamp_min(MIN_DEVIATION);
+    let Standardised { values, mean, deviation } = Standardised::new(&pairwise);
     let known = familiarity.logits(&feature).unsqueeze(1) / FAMILIARITY_SCALE;
-    let inputs = Tensor::cat(&[(pairwise - &mean) / &deviation, known], 1);
+    let inputs = Tensor::cat(&[values, known], 1);
     let store = nn::VarStore::new(Device::Cpu);
     let head = ScoreHead::new(&store.root(), inputs.size()[1]);
     let begun = [&head.weight1, &head.weight2].map(|weight| weight.detach().copy());
